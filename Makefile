@@ -1,0 +1,40 @@
+# Every target works on a fresh clone: the first one makes .venv from the locked versions.
+#   make demo       the whole road on the embedded world, in one table     make lint    ruff and mypy
+#   make test       lint, doctests and all tests but the slow ones         make bench   the perfect-reader table on real flags
+#   make test-slow  the slow tests                                         make clean   forget caches (keeps .venv and runs)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+ATLAS  ?= ../shared/data/atlas
+BIN    := .venv/bin
+READY  := .venv/.installed
+# pytest-xdist brings the parallelism, so each process keeps to one thread: on two cores more of them only wait for each other.
+WORKERS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
+
+.PHONY: demo test test-slow lint bench clean
+
+demo: $(READY)
+	$(BIN)/python -m agents.demo
+
+test: lint
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+test-slow: $(READY)
+	$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy index gog_env agents
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.perfect_reader --data $(ATLAS)
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps -e .
+	touch $@
