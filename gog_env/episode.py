@@ -1,0 +1,285 @@
+"""Episodes: the state of one question being worked on, and the one place where searches happen.
+
+- `Episode` holds a task and what was done about it. A policy is only ever handed its `view`, which has no answers in
+  it.
+- `step_batch` takes one action for each of many episodes and sends all their crops to the index in one call and all
+  their queries in another, because embedding 64 crops at once costs a fraction of 64 crops one by one.
+- Searches run before any episode changes. An exception out of the index is a failure of infrastructure: it propagates,
+  scores nothing, and leaves every episode as it was, so that the same step can be tried again.
+- What the model reads (`Turn.text`) is written here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from index.images import crop
+
+from . import rewards
+from .actions import CALLS, Action, Answer, Gaze, Glance, Malformed, Search, validate
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from index.knowledge import Hit
+
+    from .tasks import Task
+
+NO_RESULTS = "No results."
+#: Longest title shown in a result, in characters.
+MAX_TITLE = 120
+
+
+class Searches(Protocol):
+    """What `step_batch` needs of a `KnowledgeIndex`."""
+
+    def search_image(self, pictures: Sequence[Image.Image], k: int = 5) -> list[list[Hit]]:
+        """Hits of each picture, best first."""
+        ...
+
+    def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:
+        """Hits of each query, best first."""
+        ...
+
+
+@dataclass(frozen=True)
+class EpisodeConfig:
+    """Rules of an episode.
+
+    Attributes:
+        max_turns: actions allowed; the last one must be the answer.
+        hits: documents that a search returns.
+        texts: how many of them, from the first, are shown with their text; the rest by title.
+        snippet_chars: characters of a text that are shown.
+        thumbnails: how many hits come with a small picture.
+        format_weight: λ of the reward, 0..1.
+        call_cost: taken from the reward for every glance, gaze and search.
+    """
+
+    max_turns: int = 6
+    hits: int = 3
+    texts: int = 1
+    snippet_chars: int = 600
+    thumbnails: int = 3
+    format_weight: float = 0.1
+    call_cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_turns", 1), ("hits", 1), ("texts", 0), ("snippet_chars", 1), ("thumbnails", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+        if not 0.0 <= self.format_weight <= 1.0:
+            raise ValueError(f"format_weight must be in 0..1, not {self.format_weight!r}")
+        if not 0.0 <= self.call_cost < float("inf"):
+            raise ValueError(f"call_cost must be 0 or more, not {self.call_cost!r}")
+
+    @property
+    def max_results(self) -> int:
+        """Most characters that the text of a turn can have."""
+        line = len(f"[{self.hits}] ") + MAX_TITLE + 1
+        return max(300, self.hits * line + min(self.texts, self.hits) * (self.snippet_chars + 2))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One action and what came of it.
+
+    Attributes:
+        action: as validated; `Malformed` if it could not be carried out.
+        hits: documents found, best first.
+        text: what the model reads.
+        picture: the picture or crop that was searched with; None for other actions and after `Episode.release`.
+        reward: this step's part of the reward.
+        error: why the action was malformed, else None.
+    """
+
+    action: Action
+    hits: tuple[Hit, ...] = ()
+    text: str = ""
+    picture: Image.Image | None = None
+    reward: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class EpisodeView:
+    """All that a policy may see of an episode."""
+
+    task_id: str
+    picture: Image.Image
+    question: str
+    turns: tuple[Turn, ...]
+    turns_left: int
+
+
+@dataclass(frozen=True)
+class RewardParts:
+    """What a reward is made of: accuracy and format in 0..1, `cost` = calls x price, `total` as in `rewards.total`."""
+
+    accuracy: float
+    format: float
+    calls: int
+    cost: float
+    total: float
+
+
+class Episode:
+    """One task being worked on, from its first turn to its last.
+
+    Args:
+        task: question, picture and gold answer.
+        config: rules.
+        seed: recorded with the episode; policies that draw at random use it.
+    """
+
+    def __init__(self, task: Task, config: EpisodeConfig | None = None, seed: int = 0) -> None:
+        self.task = task
+        self.config = config or EpisodeConfig()
+        self.seed = int(seed)
+        self.turns: tuple[Turn, ...] = ()
+        self._picture: Image.Image | None = None
+
+    @property
+    def picture(self) -> Image.Image:
+        """The picture at its own size, decoded at first use. Do not draw on it.
+
+        Raises:
+            TaskError: the picture cannot be read.
+        """
+        if self._picture is None:
+            self._picture = self.task.picture()
+        return self._picture
+
+    @property
+    def view(self) -> EpisodeView:
+        """What a policy may see."""
+        return EpisodeView(self.task.id, self.picture, self.task.question, self.turns, self.turns_left)
+
+    @property
+    def turns_left(self) -> int:
+        """Actions that may still be taken; 0 when the episode is over."""
+        return 0 if self.answer is not None else max(0, self.config.max_turns - len(self.turns))
+
+    @property
+    def answer(self) -> str | None:
+        """The text of the answer, None as long as (or if) there is none."""
+        last = self.turns[-1].action if self.turns else None
+        return last.text if isinstance(last, Answer) else None
+
+    @property
+    def done(self) -> bool:
+        """True after an answer or the last turn."""
+        return self.turns_left == 0
+
+    @property
+    def truncated(self) -> bool:
+        """True if turns ran out without an answer."""
+        return self.done and self.answer is None
+
+    @property
+    def reward_parts(self) -> RewardParts:
+        """The reward and its parts, as they stand: without an answer accuracy and format are 0."""
+        return _reward_parts(self, [turn.action for turn in self.turns])
+
+    def release(self) -> None:
+        """Drops decoded pictures, for whoever keeps many episodes; `picture` is decoded again when asked for."""
+        self._picture = None
+        self.turns = tuple(replace(turn, picture=None) for turn in self.turns)
+
+
+def step_batch(episodes: Sequence[Episode], actions: Sequence[object], index: Searches) -> list[Turn]:
+    """Takes one action in each episode.
+
+    Args:
+        episodes: distinct, none of them done.
+        actions: one for each; anything that is no valid action becomes `Malformed`.
+        index: searched with at most one `search_image` and one `search_text` call (for each number of hits asked for).
+
+    Returns:
+        The turns, which are also appended to the episodes.
+
+    Raises:
+        ValueError: lengths differ, an episode is done or comes twice.
+        Exception: whatever the index raises; then no episode has changed.
+    """
+    if len(episodes) != len(actions):
+        raise ValueError(f"{len(episodes)} episodes but {len(actions)} actions; give one action for each episode")
+    if len({id(episode) for episode in episodes}) != len(episodes):
+        raise ValueError("an episode comes twice in the batch; give each one action at a time")
+    for episode in episodes:
+        if episode.done:
+            raise ValueError(f"the episode of task {episode.task.id!r} is over; leave it out of the batch")
+
+    checked = [validate(action) for action in actions]
+    pictures: dict[int, Image.Image] = {}
+    for row, (episode, action) in enumerate(zip(episodes, checked, strict=True)):
+        if isinstance(action, Glance):
+            pictures[row] = episode.picture
+        elif isinstance(action, Gaze):
+            pictures[row] = crop(episode.picture, action.box)
+    queries = {row: action.query for row, action in enumerate(checked) if isinstance(action, Search)}
+
+    hits: dict[int, tuple[Hit, ...]] = {}
+    for k in sorted({episode.config.hits for episode in episodes}):
+        rows = [row for row in pictures if episodes[row].config.hits == k]
+        if rows:
+            found = index.search_image([pictures[row] for row in rows], k)
+            hits.update((row, tuple(best[:k])) for row, best in zip(rows, found, strict=True))
+        rows = [row for row in queries if episodes[row].config.hits == k]
+        if rows:
+            found = index.search_text([queries[row] for row in rows], k)
+            hits.update((row, tuple(best[:k])) for row, best in zip(rows, found, strict=True))
+
+    turns = [
+        _turn(episode, action, hits.get(row, ()), pictures.get(row))
+        for row, (episode, action) in enumerate(zip(episodes, checked, strict=True))
+    ]
+    for episode, turn in zip(episodes, turns, strict=True):
+        episode.turns += (turn,)
+    return turns
+
+
+def _turn(episode: Episode, action: Action, hits: tuple[Hit, ...], picture: Image.Image | None) -> Turn:
+    config = episode.config
+    reward = -config.call_cost if isinstance(action, CALLS) else 0.0
+    if isinstance(action, Malformed):
+        return Turn(action, text=f"Invalid action: {action.reason}", reward=reward, error=action.reason)
+    if isinstance(action, Answer):
+        parts = _reward_parts(episode, [*(turn.action for turn in episode.turns), action])
+        # calls were paid for when they were made
+        return Turn(action, reward=rewards.total(parts.accuracy, parts.format, 0, config.format_weight))
+    return Turn(action, hits, results_text(hits, config), picture, reward)
+
+
+def _reward_parts(episode: Episode, actions: Sequence[Action]) -> RewardParts:
+    config = episode.config
+    last = actions[-1] if actions else None
+    answered = isinstance(last, Answer)
+    accuracy = rewards.accuracy(last.text, episode.task.answers) if isinstance(last, Answer) else 0.0
+    format = rewards.format_reward(actions, answered)
+    calls = sum(isinstance(action, CALLS) for action in actions)
+    total = rewards.total(accuracy, format, calls, config.format_weight, config.call_cost)
+    return RewardParts(accuracy, format, calls, config.call_cost * calls, total)
+
+
+def results_text(hits: Sequence[Hit], config: EpisodeConfig) -> str:
+    """What a model reads of its hits: `[1] Title: text` for the first `config.texts`, `[2] Title` for the rest."""
+    lines = []
+    for rank, hit in enumerate(hits, start=1):
+        line = f"[{rank}] {_cut(hit.title, MAX_TITLE)}"
+        snippet = _cut(hit.snippet, config.snippet_chars) if rank <= config.texts else ""
+        lines.append(f"{line}: {snippet}" if snippet else line)
+    return "\n".join(lines) or NO_RESULTS
+
+
+def _cut(text: str, length: int) -> str:
+    """One line of at most `length` characters, cut at a word where one ends near; a cut shows as `…`."""
+    line = " ".join(text.split())
+    if len(line) <= length:
+        return line
+    kept = line[: length - 1]
+    space = kept.rfind(" ")
+    return (kept[:space] if space > length * 0.8 else kept).rstrip() + "…"

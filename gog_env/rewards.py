@@ -1,0 +1,93 @@
+"""Rewards by rule: plain functions, each with its doctest.
+
+`total = (1 - format_weight) * accuracy + format_weight * format - call_cost * calls`: the reward of the Glance-or-Gaze
+paper (arXiv 2601.13942), whose λ is `format_weight`, and, as an option of ours, a price for every search. The answer
+that is scored is the one in the `Answer` action, never a piece of a transcript, so no retrieved document can supply it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from .actions import Action, Malformed
+
+_ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\S)")
+_THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
+
+
+def normalize_answer(text: str) -> str:
+    """Brings an answer to the form in which answers are compared.
+
+    NFKC, case folded; thousands separators, punctuation, articles and surplus white space removed. Full stops and
+    apostrophes vanish ("U.S.A."), other punctuation becomes a space ("Guinea-Bissau"); a decimal point and a minus
+    sign before a number stay, because they change its value. Text that is nothing but punctuation stays as it is.
+
+    >>> normalize_answer("The  Côte d’Ivoire!")
+    'côte divoire'
+    >>> normalize_answer("1,246,700") == normalize_answer("1246700")
+    True
+    >>> normalize_answer("3.5"), normalize_answer("35"), normalize_answer("-5")
+    ('3.5', '35', '-5')
+    >>> normalize_answer("Guinea-Bissau") == normalize_answer("guinea bissau")
+    True
+    >>> normalize_answer("vitamin A"), normalize_answer("A")
+    ('vitamin a', 'a')
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    folded = folded.replace("\N{MINUS SIGN}", "-")
+    folded = _THOUSANDS.sub(lambda number: number.group().replace(",", ""), folded)
+    kept = []
+    for place, character in enumerate(folded):
+        if not unicodedata.category(character).startswith("P"):
+            kept.append(character)
+            continue
+        before, after = folded[place - 1 : place], folded[place + 1 : place + 2]
+        if character == "." and before.isdigit() and after.isdigit():
+            kept.append(character)
+        elif character == "-" and after.isdigit() and not (before.isalnum() or before == "-"):
+            kept.append(character)
+        elif character not in ".'’‘":
+            kept.append(" ")
+    words = _ARTICLE.sub("", " ".join("".join(kept).split()))
+    return words or " ".join(folded.split())
+
+
+def accuracy(answer: str, aliases: Iterable[str]) -> float:
+    """1.0 if the answer equals one of the aliases after normalisation, else 0.0 (exact match, as in SQuAD 1.1).
+
+    >>> accuracy("the Republic of Kenya.", ["Kenya", "Republic of Kenya"])
+    1.0
+    >>> accuracy("Kenya and Tanzania", ["Kenya"])
+    0.0
+    >>> accuracy("", [""])
+    0.0
+    """
+    given = normalize_answer(answer)
+    return float(bool(given) and any(given == normalize_answer(alias) for alias in aliases))
+
+
+def format_reward(actions: Sequence[Action], answered: bool) -> float:
+    """1.0 if the episode ended with an answer and no action in it was malformed, else 0.0.
+
+    >>> from gog_env.actions import Answer, Glance, Malformed
+    >>> format_reward([Glance(), Answer("Kenya")], answered=True)
+    1.0
+    >>> format_reward([Malformed("no action found"), Answer("Kenya")], answered=True)
+    0.0
+    >>> format_reward([Glance()], answered=False)
+    0.0
+    """
+    return float(answered and not any(isinstance(action, Malformed) for action in actions))
+
+
+def total(accuracy: float, format: float, calls: int, format_weight: float = 0.1, call_cost: float = 0.0) -> float:
+    """The reward of a whole episode.
+
+    >>> total(1.0, 1.0, calls=3)
+    1.0
+    >>> round(total(0.0, 1.0, calls=2, format_weight=0.1, call_cost=0.02), 6)
+    0.06
+    """
+    return (1.0 - format_weight) * accuracy + format_weight * format - call_cost * calls
