@@ -1,8 +1,8 @@
-"""What a banner is: colours, patterns, charges; plain frozen data that `banners.draw` paints and `banners.caption` tells.
+"""What a banner is: colours, patterns, charges; frozen data that `banners.draw` paints and `banners.caption` tells.
 
-Positions are fractions of the banner's width (x) and height (y); sizes of charges are fractions of its height, so that a
-disc stays round whatever the proportions. Colours have a name, for captions, and a shade of their own, because two flags
-with one layout and nearly the same colours are what a search by picture has to tell apart.
+Positions are fractions of the banner's width (x) and height (y); sizes of charges are fractions of its height, so that
+a disc stays round whatever the proportions. Colours have a name, for captions, and a shade of their own, because two
+flags with one layout and nearly the same colours are what a search by picture has to tell apart.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Charge:
-    """A figure laid on the field: `kind` names its painter in `charges`, `seed` fixes its details.
+    """A figure on the field: `kind` names its painter in `charges`, `seed` fixes its details.
 
-    `x`, `y`: centre; `size`: radius as a fraction of the banner's height; `angle` in radians; `number`: points or pieces.
+    `x`, `y`: centre; `size`: radius as a fraction of the banner's height; `angle`: radians; `number`: points, pieces.
     """
 
     kind: str

@@ -13,8 +13,8 @@ from math import cos, hypot, pi, sin
 import numpy as np
 from PIL import ImageDraw
 
-from gog_env.world.charges import star_points
 from gog_env.world.designs import Pattern
+from gog_env.world.frames import star_points
 
 Draw = ImageDraw.ImageDraw
 Colors = Sequence[tuple[int, int, int]]
@@ -59,7 +59,9 @@ def _strip(d: Draw, a: tuple[float, float], b: tuple[float, float], width: float
     ux, uy = (b[0] - a[0]) / length, (b[1] - a[1]) / length
     a, b = (a[0] - ux * width, a[1] - uy * width), (b[0] + ux * width, b[1] + uy * width)
     ox, oy = -uy * width / 2, ux * width / 2
-    d.polygon([(a[0] + ox, a[1] + oy), (b[0] + ox, b[1] + oy), (b[0] - ox, b[1] - oy), (a[0] - ox, a[1] - oy)], fill=color)
+    d.polygon(
+        [(a[0] + ox, a[1] + oy), (b[0] + ox, b[1] + oy), (b[0] - ox, b[1] - oy), (a[0] - ox, a[1] - oy)], fill=color
+    )
 
 
 def _bend(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
@@ -112,7 +114,10 @@ def _rays(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
     d.rectangle((0, 0, w, h), fill=c[0])
     for i in range(number):
         a, b = (2 * pi * (i + k + v[3]) / number for k in (0, 1))
-        d.polygon([(x, y), (x + reach * cos(a), y + reach * sin(a)), (x + reach * cos(b), y + reach * sin(b))], fill=c[i % len(c)])
+        d.polygon(
+            [(x, y), (x + reach * cos(a), y + reach * sin(a)), (x + reach * cos(b), y + reach * sin(b))],
+            fill=c[i % len(c)],
+        )
 
 
 def _pall(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
@@ -122,8 +127,9 @@ def _pall(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
     middle = (v[2] * w, h / 2)
     d.polygon([(0, 0), middle, (0, h)], fill=c[2])
     for color, width in ((c[3], v[0] + 2 * v[1]), (c[4], v[0])):
-        for end in ((0.0, 0.0), (0.0, float(h)), (float(w), h / 2)):
-            _strip(d, middle, end, width * h, color)
+        pixels, half = round(width * h), width * h / 2
+        d.line([(-w * v[2], -h / 2), middle, (-w * v[2], 1.5 * h)], fill=color, width=pixels, joint="curve")
+        d.rectangle((round(middle[0]), round(h / 2 - half), w, round(h / 2 + half)), fill=color)
 
 
 def _lozenge(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
@@ -148,11 +154,13 @@ def _checks(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
     columns, rows = int(v[0]), int(v[1])
     for i in range(columns):
         for j in range(rows):
-            d.rectangle((i * w / columns, j * h / rows, (i + 1) * w / columns, (j + 1) * h / rows), fill=c[(i + j) % len(c)])
+            d.rectangle(
+                (i * w / columns, j * h / rows, (i + 1) * w / columns, (j + 1) * h / rows), fill=c[(i + j) % len(c)]
+            )
 
 
 def _pile(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
-    """A triangle from the top (`v[0]` = 1: from the foot) with bands in it. `c`: sides, then the bands; `v`: direction, base."""
+    """A banded triangle from the top (`v[0]` 1: the foot). `c`: sides, then the bands; `v`: direction, base."""
     d.rectangle((0, 0, w, h), fill=c[0])
     bands = c[1:]
     for k, color in enumerate(bands):
@@ -181,12 +189,12 @@ def _border(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
         d.rectangle(box, fill=c[0])
     if v[1]:
         step = w / v[1]
-        for x in np.arange(0, w, step):
-            for y, tip in ((band, 2 * band), (h - band, h - 2 * band)):
-                d.polygon([(x, y), (x + step / 2, tip), (x + step, y)], fill=c[0])
-        for y in np.arange(0, h, step):
-            for x, tip in ((band, 2 * band), (w - band, w - 2 * band)):
-                d.polygon([(x, y), (tip, y + step / 2), (x, y + step)], fill=c[0])
+        for x in np.arange(0, w, step).tolist():
+            for foot, tip in ((band, 2 * band), (h - band, h - 2 * band)):
+                d.polygon([(x, foot), (x + step / 2, tip), (x + step, foot)], fill=c[0])
+        for y in np.arange(0, h, step).tolist():
+            for foot, tip in ((band, 2 * band), (w - band, w - 2 * band)):
+                d.polygon([(foot, y), (tip, y + step / 2), (foot, y + step)], fill=c[0])
 
 
 def _ornament(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
@@ -198,7 +206,12 @@ def _ornament(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
         y = (i + 0.5) * step
         for k, color in enumerate(c[1:]):
             rx, ry = (x1 - x0) * 0.42 * (1 - 0.4 * k), step * 0.46 * (1 - 0.4 * k)
-            points = ([(0, -1), (1, 0), (0, 1), (-1, 0)], star_points(8, v[4]), star_points(4, v[4]), star_points(6, 0.9))[int(v[3])]
+            points = (
+                [(0, -1), (1, 0), (0, 1), (-1, 0)],
+                star_points(8, v[4]),
+                star_points(4, v[4]),
+                star_points(6, 0.9),
+            )[int(v[3])]
             d.polygon([(middle + rx * px, y + ry * py) for px, py in points], fill=color)
 
 
