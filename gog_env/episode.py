@@ -244,7 +244,7 @@ def step_batch(episodes: Sequence[Episode], actions: Sequence[object], index: Se
 
 def _turn(episode: Episode, action: Action, hits: tuple[Hit, ...], picture: Image.Image | None) -> Turn:
     config = episode.config
-    reward = -config.call_cost if isinstance(action, CALLS) else 0.0
+    reward = 0.0 - config.call_cost if isinstance(action, CALLS) else 0.0
     if isinstance(action, Malformed):
         return Turn(action, text=f"Invalid action: {action.reason}", reward=reward, error=action.reason)
     if isinstance(action, Answer):

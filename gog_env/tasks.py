@@ -1,8 +1,8 @@
 """Tasks: questions about pictures, with their gold answers, read from a user's own files.
 
 Decisions:
-- A folder with `metadata.jsonl` (or `.parquet`) beside its pictures, a JSONL file, or Parquet; all through
-  `datasets`. FVQA's published Parquet layout (`prompt`, `images`, `reward_model`) is recognised by its columns.
+- Files are read by `index.records.read_rows`, as knowledge is: a folder with `metadata.jsonl` beside its pictures, JSON
+  Lines or Parquet. FVQA's published Parquet layout (`prompt`, `images`, `reward_model`) is recognised by its columns.
 - Text is read and checked at once; pictures are decoded one by one when asked for, so that 5,000 photos cost no memory.
 - A row that cannot be understood is an error that names row and field: training on a misread gold answer is worse than
   stopping. A row whose picture is missing is skipped, counted and said.
@@ -10,39 +10,39 @@ Decisions:
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, overload
+from typing import Any, Protocol, overload
+
+from PIL import Image
 
 from index.errors import SourceError, TaskError
 from index.images import Box, check_box, open_picture
-
-if TYPE_CHECKING:
-    from PIL import Image
+from index.records import PICTURE_COLUMNS, PictureRef, Rows, read_rows
 
 #: Longest question, in characters: an observation has a fixed size.
 MAX_QUESTION = 2000
-_PICTURE_COLUMNS = ("image", "images", "file_name")
 _FIELDS = ("id", "question", "answers", "image", "kind", "evidence", "regions")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StoredPicture:
-    """A picture that lies as bytes in a row of a data set, and is fetched from there when asked for."""
+    """A picture that lies as bytes in a row, and is fetched from there when asked for."""
 
-    column: Any = field(repr=False)  # pyarrow.ChunkedArray, memory-mapped by `datasets`
+    rows: Rows = field(repr=False)
     row: int
+    column: str
 
-    def read(self) -> bytes:
-        """The encoded picture."""
-        value = self.column[self.row].as_py()
-        entry = value[0] if isinstance(value, list) else value
-        return entry if isinstance(entry, bytes) else entry["bytes"]
+    def fetch(self) -> PictureRef:
+        """The picture with its bytes."""
+        return self.rows.pictures(self.row, self.rows[self.row], [self.column], f"row {self.row + 1}")[0]
+
+    def __reduce__(self) -> Any:
+        return self.fetch().__reduce__()  # another process gets the bytes: it cannot count on the files
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Task:
     id: str
     question: str
     answers: tuple[str, ...]
-    image: Path | bytes | StoredPicture | Image.Image = field(repr=False, compare=False)
+    image: PictureRef | StoredPicture | Path | bytes | Image.Image = field(repr=False, compare=False)
     kind: str = ""
     evidence: tuple[str, ...] = ()
     regions: tuple[Box, ...] = ()
@@ -73,9 +73,9 @@ class Task:
         Raises:
             TaskError: it is missing or unreadable.
         """
+        image = self.image.fetch() if isinstance(self.image, StoredPicture) else self.image
         try:
-            source = self.image.read() if isinstance(self.image, StoredPicture) else self.image
-            return open_picture(source, name=str(self.image) if isinstance(self.image, Path) else "its picture")
+            return image.open() if isinstance(image, PictureRef) else open_picture(image)
         except SourceError as error:
             raise TaskError(f"task {self.id!r}: {error}") from error
 
@@ -114,7 +114,7 @@ class Tasks(Sequence[Task]):
         self._rows: dict[str, int] = {}
         for row, task in enumerate(self._tasks):
             if task.id in self._rows:
-                raise TaskError(f"{source}: the id {task.id!r} comes twice; give every task an id of its own")
+                raise TaskError(f"{source}: the id {task.id!r} comes twice; make every id unique")
             self._rows[task.id] = row
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class Tasks(Sequence[Task]):
         return self  # gymnasium copies the arguments of every environment; these never change
 
     def __repr__(self) -> str:
-        return f"Tasks({self.source!r}, {len(self)} tasks, {len(self.skipped)} skipped)"
+        return f"Tasks({self.source!r}, {len(self)}, skipped={len(self.skipped)})"
 
     def by_id(self, task_id: str) -> Task:
         """The task with this id.
@@ -170,8 +170,8 @@ def read_tasks(path: str | Path | Tasks, columns: Mapping[str, str] | None = Non
     """Reads tasks.
 
     Args:
-        path: a folder (`metadata.jsonl` beside pictures, or Parquet or JSONL files), or a `.jsonl`, `.json` or `.parquet`
-            file; `Tasks` come back as they are.
+        path: a folder (`metadata.jsonl` beside pictures, or JSON Lines or Parquet files) or one such file; `Tasks` come
+            back as they are.
         columns: other names for `id`, `question`, `answers`, `image`, `kind`, `evidence`, `regions`: `{ours: theirs}`.
 
     Returns:
@@ -182,97 +182,69 @@ def read_tasks(path: str | Path | Tasks, columns: Mapping[str, str] | None = Non
     """
     if isinstance(path, Tasks):
         return path
-    path = Path(path)
-    names = dict(columns or {})
-    if unknown := sorted(set(names) - set(_FIELDS)):
-        raise TaskError(f"there is no field {unknown[0]!r} to map a column to; the fields are {', '.join(_FIELDS)}")
-    table, base = _load(path)
-    found = set(table.column_names)
-    for ours, theirs in names.items():
-        if theirs not in found:
-            raise TaskError(
-                f"{path}: there is no column {theirs!r} to read {ours!r} from; it has {', '.join(sorted(found))}"
-            )
-    fvqa = {"prompt", "reward_model"} <= found and "question" not in found and not names
-    needed = [] if fvqa else [names.get(name, name) for name in ("id", "question", "answers")]
-    if absent := [name for name in needed if name not in found]:
-        raise TaskError(
-            f"{path}: there is no column {absent[0]!r}; it has {', '.join(sorted(found))}: "
-            f"name the right one with columns={{{absent[0]!r}: ...}}"
-        )
-    picture_column = names.get("image") or next((name for name in _PICTURE_COLUMNS if name in found), None)
-    if picture_column is None:
-        raise TaskError(f"{path}: there is no picture column; add one of {', '.join(_PICTURE_COLUMNS)}")
+    path, names = Path(path), dict(columns or {})
+    try:
+        rows = read_rows(path)
+    except SourceError as error:
+        raise TaskError(str(error).replace("source ", "tasks ", 1)) from error
+    layout, picture_column = _columns(path, rows, names)
 
-    pictures = table.data.column(picture_column)
-    rows = table.select_columns([name for name in table.column_names if name != picture_column])
     tasks: list[Task] = []
     skipped: list[Skipped] = []
-    for row, (fields, stored) in enumerate(zip(rows, pictures, strict=True)):
-        where = f"{path}, row {row}"
+    seen: dict[str, int] = {}
+    for row in range(len(rows)):
+        values = rows[row]
         try:
-            task = _fvqa(fields, f"{path.stem}-{row:05d}") if fvqa else _plain(fields, names)
-            image, problem = _locate(stored, pictures, row, base)
+            fields = _fvqa(values, f"{path.stem}-{row:05d}") if layout == "fvqa" else _plain(values, names)
+            if fields["id"] in seen:
+                raise ValueError(f"the id {fields['id']!r} is that of {rows.label(seen[fields['id']])}; make it unique")
+            seen[fields["id"]] = row
+            image, problem = _image(rows, row, values, picture_column)
         except ValueError as error:
-            raise TaskError(f"{where}: {error}") from None
+            raise TaskError(f"tasks {path}: {rows.label(row)}: {error}") from None
         if image is None:
-            skipped.append(Skipped(row, task["id"], problem))
+            skipped.append(Skipped(row, fields["id"], problem))
         else:
-            tasks.append(Task(image=image, **task))
+            tasks.append(Task(image=image, **fields))
     if skipped:
-        first = skipped[0]
-        _log.warning(
-            "%s: %d of %d tasks skipped, they have no picture (first: row %d, %s: %s)",
-            path, len(skipped), len(rows), first.row, first.id, first.reason,
-        )  # fmt: skip
-    if not tasks:
-        raise TaskError(
-            f"{path}: no usable task"
-            + (f", all {len(skipped)} lack their picture ({skipped[0].reason})" if skipped else "")
-            + "; point to a folder or file with at least one"
-        )
-    return Tasks(tasks, skipped, source=str(path))
+        example = f"{skipped[0].id}: {skipped[0].reason}"
+        if not tasks:
+            raise TaskError(f"tasks {path}: none of {len(rows)} has its picture ({example}); add the pictures")
+        _log.warning("tasks %s: skipped %d of %d without a picture (%s)", path, len(skipped), len(rows), example)
+    return Tasks(tasks, skipped, source=f"tasks {path}")
 
 
-def _load(path: Path) -> tuple[Any, Path]:
-    """A `datasets.Dataset` of all rows, in order, and the folder that relative picture paths start from."""
-    if path.is_dir():
-        candidates = [path / f"metadata.{ending}" for ending in ("jsonl", "parquet")]
-        files = [file for file in candidates if file.is_file()][:1]
-        files = files or sorted(path.glob("*.parquet")) or sorted(path.glob("*.jsonl"))
-        if not files:
-            raise TaskError(f"{path}: no tasks in this folder; it needs a metadata.jsonl, or .parquet or .jsonl files")
-        base = path
-    elif path.is_file():
-        files, base = [path], path.parent
-    else:
-        raise TaskError(f"{path}: no such file or folder; give the tasks' folder, .jsonl or .parquet file")
-    reader = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}.get(files[0].suffix.lower())
-    if reader is None:
-        raise TaskError(f"{path}: unknown kind of file; tasks are read from .jsonl, .json or .parquet")
-    if not any(file.stat().st_size for file in files):
-        raise TaskError(f"{path}: the file is empty; write at least one task into it")
-
-    import datasets
-
-    try:
-        with _quiet(datasets):
-            return datasets.load_dataset(reader, data_files=[str(file) for file in files], split="train"), base
-    except Exception as error:  # readers fail in many ways on damaged files; the root cause is what helps
-        cause = error.__cause__ or error
-        raise TaskError(f"{path}: cannot be read ({str(cause).splitlines()[0]}); repair or replace the file") from error
+def _columns(path: Path, rows: Rows, names: Mapping[str, str]) -> tuple[str, str]:
+    """The layout (`plain` or `fvqa`) and the column of pictures, after checking that all needed columns are there."""
+    if unknown := sorted(set(names) - set(_FIELDS)):
+        raise TaskError(f"columns maps {unknown[0]!r}, which is no field of a task; these are: {', '.join(_FIELDS)}")
+    found, has = set(rows.columns), f"it has {', '.join(rows.columns)}"
+    fvqa = {"prompt", "reward_model"} <= found and "question" not in found and not names
+    needed = {} if fvqa else {name: names.get(name, name) for name in ("id", "question", "answers")}
+    for ours, theirs in {**needed, **names}.items():
+        if theirs not in found:
+            raise TaskError(f"tasks {path}: no column {theirs!r} ({has}); map it with columns={{{ours!r}: NAME}}")
+    picture = names.get("image") or next((name for name in PICTURE_COLUMNS if name in found), None)
+    if picture is None:
+        raise TaskError(f"tasks {path}: no column of pictures ({has}); name one {' or '.join(PICTURE_COLUMNS[:2])}")
+    return ("fvqa" if fvqa else "plain"), picture
 
 
-@contextlib.contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
-    """No progress bars for files that are read in a moment; the user's own setting comes back after."""
-    disabled = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
-    try:
-        yield
-    finally:
-        if not disabled:
-            datasets.enable_progress_bars()
+def _image(
+    rows: Rows, row: int, values: Mapping[str, Any], column: str
+) -> tuple[PictureRef | StoredPicture | None, str]:
+    """Where a row's picture is, without decoding it, or None and why there is none."""
+    found = rows.pictures(row, values, [column], f"row {row + 1}")
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} pictures in column {column!r}; a task is about one")
+    if not found:
+        return None, f"nothing in column {column!r}"
+    [picture] = found
+    if isinstance(picture.source, Path):
+        return (picture, "") if picture.source.is_file() else (None, f"no file {picture.name}")
+    if picture.source is None:
+        return None, f"{picture.name} {picture.problem}"
+    return StoredPicture(rows, row, column), ""
 
 
 def _plain(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
@@ -330,32 +302,3 @@ def _texts(value: Any) -> list[str]:
     """One text or several, empty ones left out."""
     values = list(value) if isinstance(value, (list, tuple)) else [value]
     return [text for text in map(_text, values) if text]
-
-
-def _locate(stored: Any, column: Any, row: int, base: Path) -> tuple[Path | StoredPicture | None, str]:
-    """Where a row's picture is, without reading it, or None and why there is none.
-
-    Args:
-        stored: the Arrow scalar: a path, bytes, a struct of bytes and path, or a list of exactly one of these.
-    """
-    value = stored
-    if hasattr(value, "values") and hasattr(value.type, "value_type"):  # a list
-        if not value.is_valid or len(value.values) == 0:
-            return None, "no picture in the row"
-        if len(value.values) > 1:
-            raise ValueError(f"there are {len(value.values)} pictures; a task is about one")
-        value = value.values[0]
-    if not value.is_valid:
-        return None, "no picture in the row"
-    if hasattr(value, "keys"):  # a struct of `bytes` and `path`, as `datasets` stores pictures
-        keys = set(value.keys())
-        if "bytes" in keys and value["bytes"].is_valid:
-            return StoredPicture(column, row), ""
-        if "path" not in keys or not value["path"].is_valid:
-            return None, "no picture in the row"
-        value = value["path"]
-    name = value.as_py()
-    if isinstance(name, bytes):
-        return StoredPicture(column, row), ""
-    file = base / str(name)
-    return (file, "") if name and file.is_file() else (None, f"no file {name!r}")
