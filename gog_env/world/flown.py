@@ -39,7 +39,8 @@ _PLAIN = {
     "diagonal": "yellow orange/orange yellow",
     "serrated": "white red/red white",
     "rows triangle": """white red blue/blue yellow black/red white blue/blue white red
-        blue red white/black white green red/red white black green/blue green white/green white black red/red white black blue/blue yellow blue black
+        blue red white/black white green red/red white black green/blue green white/green white black red
+        red white black blue/blue yellow blue black
         blue white blue white blue red/red white red white red blue/yellow green red/black yellow red green""",
 }
 # field and the one figure on it
