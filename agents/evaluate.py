@@ -1,0 +1,210 @@
+"""Plays policies on tasks and compares them: one table, and for each policy its metrics and trajectories.
+
+    python -m agents.evaluate                                                # all baselines, embedded world, held out
+    python -m agents.evaluate --policy glance,oracle-crop --index IDX --tasks TASKS --out runs/atlas
+
+Decisions: all policies play the same tasks with the same number of turns, enough for the task that needs most evidence.
+Everything but the seconds is computed from the trajectories (`agents.measures`), which are written too. A policy's
+folder appears under its name when it is complete, never before; a search that fails stops the run and scores nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents import measures, policies
+from agents.rollout import play
+from agents.settings import default_model, episode_config, open_world, run_folder, versions, write_json
+from agents.tables import text_table
+from gog_env import trajectory
+from gog_env.episode import EpisodeConfig
+from gog_env.tasks import Task
+from index.errors import ModelError, TaskError, cli
+
+if TYPE_CHECKING:
+    from agents.policies import Policy
+    from index.knowledge import KnowledgeIndex
+
+FILES = {"metrics.json", "trajectories.jsonl"}
+
+
+def evaluate(
+    policy: Policy,
+    tasks: Sequence[Task],
+    index: KnowledgeIndex,
+    config: EpisodeConfig | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Plays every task once.
+
+    Returns:
+        The metrics (see `agents.measures`, plus `policy` and `seconds`), and the records in the order of the tasks.
+
+    Raises:
+        TaskError: there are no tasks.
+        GoGError: a search failed; see `agents.rollout.play`.
+    """
+    if not tasks:
+        raise TaskError("there are no tasks to evaluate on; name a --tasks with at least one")
+    records: dict[int, dict[str, Any]] = {}
+    start = time.perf_counter()
+    for position, episode in play(policy, tasks, index, config, seed, batch_size, progress):
+        records[position] = trajectory.record(episode, index.fingerprint)
+    seconds = time.perf_counter() - start
+    ordered = [records[position] for position in range(len(tasks))]
+    return {"policy": policy.name, **measures.measure(ordered, seed), "seconds": round(seconds, 3)}, ordered
+
+
+def turns_needed(tasks: Iterable[Task]) -> int:
+    """Turns in which a policy can collect the evidence of any task one by one and answer; never under the default.
+
+    >>> turns_needed([]), turns_needed([Task("t", "?", ("a",), b"", evidence=tuple("ABCDEFGH"))])
+    (6, 9)
+    """
+    needed = [max(len(task.evidence), len(task.regions)) + 1 for task in tasks]
+    return max([EpisodeConfig().max_turns, *needed])
+
+
+def folder_of(out: str | Path, policy: str) -> Path:
+    """Where a policy's evaluation is written.
+
+    Raises:
+        ModelError: something that is not an evaluation is there already.
+    """
+    folder = Path(out) / (re.sub(r"[^\w.-]+", "-", policy).strip(".") or "policy")
+    if folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= FILES):
+        raise ModelError(f"{folder} holds something other than an evaluation and stays as it is; name another --out")
+    return folder
+
+
+def save(out: str | Path, metrics: dict[str, Any], records: Sequence[dict[str, Any]]) -> Path:
+    """Writes `metrics.json` and `trajectories.jsonl` into `out/<policy>`, in place of an earlier evaluation."""
+    folder = folder_of(out, metrics["policy"])
+    with run_folder(folder, force=True) as partial:
+        trajectory.write(partial / "trajectories.jsonl", records)
+        write_json(partial / "metrics.json", metrics)
+    return folder
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """The comparison of several policies' metrics as text, one column a policy."""
+    return text_table(*measures.rows({one["policy"]: one for one in results}))
+
+
+def parse_policies(names: str) -> list[str]:
+    """Splits `--policy`'s value.
+
+    Raises:
+        ModelError: one of the names is unknown; lists those that there are.
+    """
+    listed = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    if unknown := [name for name in listed if name not in policies.BASELINES]:
+        raise ModelError(
+            f"there is no policy {unknown[0]!r}; choose among {', '.join(policies.BASELINES)}; models go with --model"
+        )
+    return listed
+
+
+def load_models(paths: Sequence[str], temperature: float, seed: int) -> list[Any]:
+    """Loads model policies and gives those of the same name distinct ones.
+
+    Raises:
+        ModelError: a folder is missing or holds no model.
+    """
+    if not paths:
+        return []
+    from agents.lmm import LmmPolicy
+
+    models: list[Any] = []
+    for path in paths:
+        model = LmmPolicy(path, temperature=temperature, seed=seed)
+        if Path(path) == shipped_model():
+            model.name = "nano"
+        taken = {*policies.BASELINES, *(other.name for other in models)}
+        names = [model.name, *(f"{model.name}-{number}" for number in range(2, len(paths) + 2))]
+        model.name = next(name for name in names if name not in taken)
+        models.append(model)
+    return models
+
+
+def shipped_model() -> Path | None:
+    """The folder of the shipped nano policy, None where the installation has none."""
+    try:
+        return default_model()
+    except ModelError:
+        return None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(
+        prog="python -m agents.evaluate",
+        description="Plays policies on tasks; prints a table; writes OUT/<policy>/metrics.json and trajectories.jsonl.",
+        epilog="example: python -m agents.evaluate --policy glance,oracle-crop --model runs/sft --limit 100",
+    )
+    made.add_argument("--policy", metavar="NAMES", help=f"comma-separated: {', '.join(policies.BASELINES)}")
+    made.add_argument("--model", metavar="PATH", action="append", default=[], help="model folder; may be repeated")
+    made.add_argument("--index", metavar="PATH", help="sealed index (default: the embedded world's)")
+    made.add_argument("--tasks", metavar="PATH", help="tasks (default: the embedded world's)")
+    made.add_argument("--split", choices=("train", "heldout"), default="heldout", help="of the embedded world")
+    made.add_argument("--limit", metavar="N", type=_positive, help="the first N tasks only")
+    made.add_argument("--max-turns", metavar="N", type=_positive, help="default: enough for all evidence, at least 6")
+    made.add_argument("--hits", metavar="K", type=_positive, help="documents that a search returns (default: 3)")
+    made.add_argument("--temperature", type=float, default=0.0, help="of models; 0 decodes greedily")
+    made.add_argument("--seed", metavar="S", type=int, default=0, help="of random policies, sampling and the bootstrap")
+    made.add_argument("--batch-size", metavar="B", type=_positive, default=64, help="episodes played side by side")
+    made.add_argument("--out", metavar="DIR", default="runs/evaluate", help="default: %(default)s")
+    return made
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Runs the command."""
+    options = parser().parse_args(argv)
+    names, paths = parse_policies(options.policy or ""), list(options.model)
+    if not names and not paths:
+        names, shipped = list(policies.BASELINES), shipped_model()
+        paths = [str(shipped)] if shipped else []
+    models = load_models(paths, options.temperature, options.seed)
+    for name in [*names, *(model.name for model in models)]:
+        folder_of(options.out, name)
+    index, tasks = open_world(options.index, options.tasks, options.split, options.limit)
+    playing = [*(policies.BASELINES[name](tasks, index, options.seed) for name in names), *models]
+
+    source = options.tasks or f"embedded world, {options.split}"
+    changes = {"max_turns": options.max_turns or turns_needed(tasks)} | ({"hits": options.hits} if options.hits else {})
+    about = {
+        "command": shlex.join(["python", "-m", "agents.evaluate", *(sys.argv[1:] if argv is None else argv)]),
+        "seed": options.seed,
+        "versions": versions(),
+        "index": {"path": str(index.path), "fingerprint": index.fingerprint},
+        "tasks": source,
+    }
+    results = []
+    for policy in playing:
+        config = replace(episode_config(policy.card) if hasattr(policy, "card") else EpisodeConfig(), **changes)
+        metrics, records = evaluate(policy, tasks, index, config, options.seed, options.batch_size, progress=True)
+        results.append(metrics)
+        save(options.out, {**about, "config": asdict(config), **metrics}, records)
+    print(f"\n{source}: {len(tasks)} tasks, at most {changes['max_turns']} turns\n")
+    print(table(results))
+    print(f"\nmetrics and trajectories: {Path(options.out)}/<policy>/")
+
+
+if __name__ == "__main__":
+    cli(main)
