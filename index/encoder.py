@@ -1,11 +1,13 @@
 """CLIP through open_clip: by name and tag, by local weights, from a folder, or the bundled nano encoder.
 
-- An encoder folder has open_clip's hub layout: `open_clip_config.json` (`model_cfg`, `preprocess_cfg`, and our optional
-  block `gog`) beside `open_clip_model.safetensors`. `index.train_encoder` writes such a folder; `index/nano` is one.
+- An encoder folder has open_clip's hub layout: `open_clip_config.json` (`model_cfg`, `preprocess_cfg`, and our
+  optional block `gog`) beside `open_clip_model.safetensors`. `index.train_encoder` writes such a folder;
+  `index/nano` is one.
 - Pictures are squashed to the model's size, never centre-cropped: in a crop that a policy chose, the edges matter.
-- An encoder's fingerprint is the SHA-256 of what decides its vectors: configuration, preprocessing, every weight. Its
-  name and where it lies do not count.
-- Weights are read as data only (safetensors, or `torch.load` with `weights_only`); nothing in a checkpoint is executed.
+- An encoder's fingerprint is the SHA-256 of what decides its vectors: configuration, preprocessing, every weight.
+  Its name and where it lies do not count.
+- Weights are read as data only (safetensors, or `torch.load` with `weights_only`); nothing in a checkpoint is
+  executed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Safe decoding of pictures, and the arithmetic of boxes.
 
-- Only raster formats that Pillow decodes by itself are opened (never EPS, which starts a program), and a picture's size
-  is checked before its pixels are decoded.
+- Only raster formats that Pillow decodes by itself are opened (never EPS, which starts a program), and a picture's
+  size is checked before its pixels are decoded.
 - Every picture leaves as plain RGB, turned as its EXIF says; transparency is laid on white.
-- A box is `(x0, y0, x1, y1)` in 0..1 of the original picture, everywhere. Nothing guesses a convention from magnitude.
+- A box is `(x0, y0, x1, y1)` in 0..1 of the original picture, everywhere. Nothing guesses a convention from
+  magnitude.
 """
 
 from __future__ import annotations

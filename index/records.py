@@ -1,9 +1,9 @@
 """Reads a knowledge source, one row a document, through `datasets`.
 
-- A source is local: an imagefolder (`metadata.jsonl`, `.csv` or `.parquet` beside pictures), a JSON Lines or Parquet
-  file, or a folder of either. Nothing asks the network; what `datasets` caches lies in a temporary folder.
-- Pictures stay undecoded references until they are wanted, so that one bad picture is one reference that fails, and no
-  row moves.
+- A source is local: an imagefolder (`metadata.jsonl`, `.csv` or `.parquet` beside pictures), a JSON Lines or
+  Parquet file, or a folder of either. Nothing asks the network; what `datasets` caches lies in a temporary folder.
+- Pictures stay undecoded references until they are wanted, so that one bad picture is one reference that fails, and
+  no row moves.
 - Documents come in the order of their ids, whatever order the files or their rows were listed in.
 """
 

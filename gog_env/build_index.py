@@ -1,0 +1,120 @@
+"""The command line over `index.build`: a knowledge source becomes a sealed index.
+
+    python -m gog_env.build_index --source path/to/source --out runs/my-index
+
+Without `--source` it builds the knowledge of the embedded world. What was skipped and how long each stage took is in
+the index's `report.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from index.errors import SourceError, cli
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="python -m gog_env.build_index",
+        description="Builds a sealed index of pictures and texts from a knowledge source.",
+        epilog="example: python -m gog_env.build_index --source ../shared/data/atlas/kb --out runs/atlas-index",
+    )
+    options.add_argument(
+        "--source",
+        metavar="PATH",
+        help="imagefolder, JSON Lines or Parquet with id, title, text, image (default: the embedded world)",
+    )
+    options.add_argument(
+        "--encoder",
+        default="nano",
+        metavar="SPEC",
+        help="nano, MODEL:TAG or MODEL:/path/to/weights of open_clip, or an encoder folder (default: nano)",
+    )
+    options.add_argument("--out", metavar="DIR", help="the folder to make (default: runs/<name of the source>-index)")
+    options.add_argument(
+        "--columns", default="", metavar="MAP", help="where columns have other names: id=key,text=body,image=photo"
+    )
+    options.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="pictures at once (default: 64)")
+    options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
+    options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
+    options.add_argument("--force", action="store_true", help="replace the index at --out")
+    options.add_argument("--quiet", action="store_true", help="no progress bar")
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; errors of input are `GoGError`s."""
+    options = parser().parse_args(argv)
+    columns = parse_columns(options.columns)
+    if options.source is None:
+        from gog_env import embedded
+
+        source, name = Path(embedded.knowledge()), "embedded"
+    else:
+        source = Path(options.source)
+        place = source.expanduser().resolve()
+        name = f"{place.parent.name}-{place.stem}" if place.name in ("kb", "knowledge") else place.stem
+    out = Path(options.out) if options.out else Path("runs") / f"{name}-index"
+    if not source.expanduser().exists():  # before torch is imported, which takes seconds
+        raise SourceError(f"source {source} does not exist; name a folder with metadata.jsonl, or a .jsonl or .parquet")
+
+    from index.build import build_index
+
+    if options.threads:
+        import faiss
+        import torch
+
+        torch.set_num_threads(options.threads)
+        faiss.omp_set_num_threads(options.threads)
+    path = build_index(
+        source,
+        out,
+        options.encoder,
+        batch_size=options.batch_size,
+        columns=columns,
+        force=options.force,
+        progress=not options.quiet,
+        device=options.device,
+    )
+    report = json.loads((path / "report.json").read_text(encoding="utf-8"))
+    for skipped in report["skipped"] if options.quiet else ():
+        print(f"skipped a picture of document {skipped['document']}: {skipped['reason']}", file=sys.stderr)
+    kept, recall = report["kept"], report["recall@1"]
+    found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
+    print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
+    print(f"fingerprint {report['fingerprint']}")
+    print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
+    return 0
+
+
+def parse_columns(text: str) -> dict[str, str]:
+    """Reads `field=column` pairs.
+
+    Raises:
+        SourceError: not such pairs.
+
+    >>> parse_columns("id=key, text=body")
+    {'id': 'key', 'text': 'body'}
+    """
+    pairs = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        field, equals, column = part.partition("=")
+        if not (field.strip() and equals and column.strip()):
+            raise SourceError(f"--columns {text!r} is not understood at {part!r}; write id=key,text=body")
+        pairs[field.strip()] = column.strip()
+    return pairs
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    cli(main)

@@ -1,0 +1,269 @@
+"""A sealed index, opened: pictures and words in, documents out.
+
+- Nothing is served before the seal has been checked, files hashed before their libraries read them, and the content
+  hashed again into the fingerprint that the manifest claims.
+- Rows are in the order of document ids, so "ties by id" is "ties by row" everywhere below.
+- Thumbnails are read from disk when asked for; everything else is in memory. Reading from several threads is safe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from index import seal
+from index.encoder import Encoder, load_encoder
+from index.errors import EncoderError, IntegrityError
+from index.images import open_picture
+from index.records import Document, PictureRef, document_hash, source_fingerprint
+from index.text import FILES, TextIndex
+from index.vectors import Vectors, fuse
+
+DOCUMENTS = "documents.parquet"
+PICTURES = "pictures.parquet"
+VECTORS = "image.faiss"
+TEXT = "text"
+REQUIRED = (DOCUMENTS, PICTURES, VECTORS, *(f"{TEXT}/{name}" for name in FILES))
+FUSION_DEPTH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Hit:
+    """A document that a search found.
+
+    Attributes:
+        document_id: its id in the source.
+        title: its title.
+        snippet: its whole text; the reader cuts.
+        score: cosine for pictures, BM25 for words, reciprocal rank where the two are fused; comparable within one list.
+        picture_id: the picture that matched, else the document's first one; None where it has none.
+    """
+
+    document_id: str
+    title: str
+    snippet: str
+    score: float
+    picture_id: str | None
+
+
+class KnowledgeIndex:
+    """Knowledge that any crop and any query can be searched in, offline and deterministically."""
+
+    def __init__(
+        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: _Tables, vectors: Vectors, text: TextIndex
+    ) -> None:
+        """Use `KnowledgeIndex.open`."""
+        self.path = path
+        self.manifest = manifest
+        self.encoder = encoder
+        self._tables = tables
+        self._vectors = vectors
+        self._text = text
+        self._rows = {id: row for row, id in enumerate(tables.ids)}
+        self._picture_rows = {id: row for row, id in enumerate(tables.picture_ids)}
+        self._pictures_of: dict[int, list[int]] = defaultdict(list)
+        for row, owner in enumerate(vectors.owners.tolist()):
+            self._pictures_of[owner].append(row)
+        self._group = functools.lru_cache(maxsize=64)(self._read_group)
+
+    @classmethod
+    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
+        """Checks a sealed index and opens it.
+
+        Args:
+            path: the folder that `python -m gog_env.build_index` wrote.
+            encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
+
+        Raises:
+            IntegrityError: a file is missing, truncated or altered, or the format is unknown.
+            EncoderError: the encoder is not there, or is not the one that the index was made with.
+        """
+        path = Path(path).expanduser()
+        manifest = seal.verify(path)
+        missing = [name for name in REQUIRED if name not in manifest.files]
+        if missing:
+            raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
+        tables = _read_tables(path, manifest)
+        vectors = Vectors.open(path / VECTORS, np.asarray(tables.owners, dtype=np.int64))
+        text = TextIndex.open(path / TEXT, len(tables.ids))
+        if not isinstance(encoder, Encoder):
+            encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
+        made_with = manifest.encoder["fingerprint"]
+        if encoder.fingerprint != made_with or encoder.dimension != vectors.dimension:
+            raise EncoderError(
+                f"index {path} was made with another encoder ({made_with[:12]}) than {encoder.spec}"
+                f" ({encoder.fingerprint[:12]}); open it with the one that made it, or build the index again"
+            )
+        return cls(path, manifest, encoder, tables, vectors, text)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of what the index is: source, encoder, options, format."""
+        return self.manifest.fingerprint
+
+    def __len__(self) -> int:
+        return len(self._tables.ids)
+
+    def __contains__(self, document_id: object) -> bool:
+        return document_id in self._rows
+
+    def __repr__(self) -> str:
+        return f"KnowledgeIndex({str(self.path)!r}, {len(self)} documents, {self.fingerprint[:12]})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of all documents, sorted."""
+        return self._tables.ids
+
+    def picture_ids(self, document_id: str) -> tuple[str, ...]:
+        """Ids of a document's pictures, in the order of the source; those that could not be read are left out."""
+        return tuple(self._tables.picture_ids[row] for row in self._pictures_of.get(self._row(document_id), ()))
+
+    def document(self, document_id: str) -> Document:
+        """A document; its pictures open as thumbnails, for the originals stay in the source.
+
+        Raises:
+            KeyError: no such document.
+        """
+        row = self._row(document_id)
+        pictures = tuple(
+            PictureRef(id, f"thumbnail {id}", functools.partial(self._png, id)) for id in self.picture_ids(document_id)
+        )
+        return Document(document_id, self._tables.titles[row], self._tables.texts[row], pictures)
+
+    def thumbnail(self, picture_id: str) -> Image.Image:
+        """A picture as RGB, its longest side at most 96 pixels.
+
+        Raises:
+            KeyError: no such picture.
+        """
+        return open_picture(self._png(picture_id), f"thumbnail {picture_id}")
+
+    def search_image(self, pictures: Sequence[Image.Image], k: int = 5) -> list[list[Hit]]:
+        """Finds documents whose pictures look like the given ones.
+
+        Args:
+            pictures: the very pixels to search with, crops included; any size.
+            k: at most so many hits a picture.
+
+        Returns:
+            One list a picture, best first: a document ranks by its best picture, ties by document id.
+        """
+        found = self._vectors.search(self.encoder.encode_images(list(pictures)), k)
+        return [[self._hit(row, score, picture) for row, picture, score in hits] for hits in found]
+
+    def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:
+        """Finds documents by words: BM25, and the encoder's text tower where the index was built to ask it.
+
+        Args:
+            queries: plain language.
+            k: at most so many hits a query.
+
+        Returns:
+            One list a query, best first, ties by document id; empty where no word is known.
+        """
+        if isinstance(queries, str):
+            raise TypeError("search_text takes a sequence of queries, not one string")
+        if not self.manifest.options.get("text_search"):
+            found = self._text.search(queries, k)
+            return [[self._hit(row, score) for row, score in hits] for hits in found]
+        depth = max(k, FUSION_DEPTH)
+        seen = self._vectors.search(self.encoder.encode_texts(list(queries)), depth)
+        lists = []
+        for read, looked in zip(self._text.search(queries, depth), seen, strict=True):
+            pictures = {row: picture for row, picture, _ in looked}
+            fused = fuse([[row for row, _ in read], [row for row, _, _ in looked]])[:k]
+            lists.append([self._hit(row, score, pictures.get(row)) for row, score in fused])
+        return lists
+
+    def _hit(self, row: int, score: float, picture: int | None = None) -> Hit:
+        tables = self._tables
+        if picture is None:
+            picture = next(iter(self._pictures_of.get(row, ())), None)
+        picture_id = None if picture is None else tables.picture_ids[picture]
+        return Hit(tables.ids[row], tables.titles[row], tables.texts[row], score, picture_id)
+
+    def _row(self, document_id: str) -> int:
+        try:
+            return self._rows[document_id]
+        except KeyError:
+            raise KeyError(f"index {self.path} has no document {document_id!r}") from None
+
+    def _png(self, picture_id: str) -> bytes:
+        if picture_id not in self._picture_rows:
+            raise KeyError(f"index {self.path} has no picture {picture_id!r}")
+        row = self._picture_rows[picture_id]
+        size = self._tables.group_size
+        return self._group(row // size)[row % size]
+
+    def _read_group(self, group: int) -> list[bytes]:
+        import pyarrow.parquet as parquet
+
+        with parquet.ParquetFile(self.path / PICTURES) as file:
+            return file.read_row_group(group, columns=["thumbnail"]).column("thumbnail").to_pylist()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Tables:
+    """What of the two Parquet files is kept in memory; one entry a document, or one a picture."""
+
+    ids: tuple[str, ...]
+    titles: tuple[str, ...]
+    texts: tuple[str, ...]
+    picture_ids: tuple[str, ...]
+    owners: tuple[int, ...]
+    group_size: int
+
+
+def _read_tables(path: Path, manifest: seal.Manifest) -> _Tables:
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    try:
+        documents = parquet.read_table(path / DOCUMENTS, columns=["id", "title", "text"]).to_pydict()
+        pictures = parquet.read_table(path / PICTURES, columns=["id", "document", "sha256"]).to_pydict()
+        with parquet.ParquetFile(path / PICTURES) as file:
+            group_size = file.metadata.row_group(0).num_rows if file.metadata.num_row_groups else 1
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise IntegrityError(f"index {path}: its tables cannot be read ({reason}); build the index again") from None
+    tables = _Tables(
+        tuple(documents["id"]),
+        tuple(documents["title"]),
+        tuple(documents["text"]),
+        tuple(pictures["id"]),
+        tuple(pictures["document"]),
+        group_size,
+    )
+    counts = {"documents": len(tables.ids), "pictures": len(tables.picture_ids)}
+    of: dict[int, list[str]] = defaultdict(list)
+    for owner, digest in zip(tables.owners, pictures["sha256"], strict=True):
+        of[owner].append(digest)
+    hashes = (
+        (id, document_hash(Document(id, title, text), of.get(row, ())))
+        for row, (id, title, text) in enumerate(zip(tables.ids, tables.titles, tables.texts, strict=True))
+    )
+    sound = dict(manifest.counts) == counts and list(tables.ids) == sorted(set(tables.ids))
+    sound = sound and all(0 <= owner < len(tables.ids) for owner in of)
+    if not sound or source_fingerprint(hashes) != manifest.source:
+        raise IntegrityError(f"index {path}: its documents are not those of its manifest; build the index again")
+    return tables
+
+
+def thumbnail_png(picture: Image.Image, side: int = 96) -> bytes:
+    """A picture as PNG, shrunk to a longest side of `side` pixels, never enlarged."""
+    small = picture.copy()
+    small.thumbnail((side, side), Image.Resampling.BICUBIC)
+    data = io.BytesIO()
+    small.save(data, "PNG")
+    return data.getvalue()

@@ -1,0 +1,269 @@
+"""Seals an index folder, and checks the seal.
+
+- The manifest names every file with size and SHA-256, and what the content is (its fingerprints). It is written
+  last, and the folder is renamed into place only then: what lies under the final name is complete.
+- `report.json` holds wall-clock times, which differ between equal builds. It is therefore not hashed in the
+  manifest; it carries a checksum of itself, as the manifest does.
+- The index fingerprint is computed from content (source, encoder, options, format version), never from files or
+  names.
+- Files that the manifest does not name are never read. Nothing that is read is executed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from index.errors import GoGError, IntegrityError
+
+FORMAT = "gog-index"
+VERSION = 1
+MANIFEST = "manifest.json"
+REPORT = "report.json"
+KNOWN = frozenset({MANIFEST, REPORT, "documents.parquet", "pictures.parquet", "image.faiss", "text", ".DS_Store"})
+_LIBRARIES = ("bm25s", "datasets", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
+_AGAIN = "build the index again"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """What an index is.
+
+    Attributes:
+        fingerprint: SHA-256 of format version, source, encoder and options.
+        source: fingerprint of the documents and pictures.
+        encoder: `fingerprint`, `dimension`, and `spec`, the name it was loaded by.
+        options: what else decides the answers.
+        counts: `documents` and `pictures`.
+        libraries: versions it was built with.
+        files: path within the folder → `bytes` and `sha256`.
+    """
+
+    fingerprint: str
+    source: str
+    encoder: Mapping[str, Any]
+    options: Mapping[str, Any]
+    counts: Mapping[str, int]
+    libraries: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+
+def index_fingerprint(source: str, encoder: str, options: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of what an index is: the same on any machine, for any threads, batch size and order of listing."""
+    identity = {"format": FORMAT, "version": VERSION, "source": source, "encoder": encoder, "options": dict(options)}
+    return _digest(identity)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that shape an index's files."""
+    return {name: metadata.version(name) for name in _LIBRARIES}
+
+
+def write_report(folder: Path, report: Mapping[str, Any]) -> None:
+    """Writes `report.json` with a checksum of its content."""
+    _write_json(folder / REPORT, _stamped(report))
+
+
+def seal(folder: Path, manifest: Manifest) -> Manifest:
+    """Hashes and syncs every file of a folder and writes the manifest, last.
+
+    Returns:
+        The manifest with `files` and `libraries` filled in.
+    """
+    names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
+    files = {name: _measure(folder / name) for name in names if name not in (MANIFEST, REPORT)}
+    manifest = dataclasses.replace(manifest, files=files, libraries=library_versions())
+    content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
+    for name in names:
+        _sync(folder / name)
+    _write_json(folder / MANIFEST, _stamped(content))
+    _sync(folder / MANIFEST)
+    for inner in sorted({(folder / name).parent for name in names} | {folder}):
+        _sync(inner)
+    return manifest
+
+
+def verify(path: str | Path) -> Manifest:
+    """Checks a sealed folder: format, manifest, and every file's size and hash.
+
+    Raises:
+        IntegrityError: missing, truncated, altered, or of a format that this version does not read.
+    """
+    path = Path(path)
+    manifest = read_manifest(path)
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise IntegrityError(f"index {path}: {name} is missing; {_AGAIN} or restore the file")
+        size = file.stat().st_size
+        if size != expected["bytes"]:
+            raise IntegrityError(
+                f"index {path}: {name} has {size} bytes instead of {expected['bytes']}; {_AGAIN} or restore the file"
+            )
+    for name, expected in manifest.files.items():
+        if _measure(path / name)["sha256"] != expected["sha256"]:
+            raise IntegrityError(f"index {path}: {name} has been altered (its SHA-256 differs); {_AGAIN} or restore it")
+    _read_stamped(path, REPORT)
+    return manifest
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Reads and checks the manifest alone.
+
+    Raises:
+        IntegrityError: as `verify`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise IntegrityError(f"index {path} does not exist; build it with `python -m gog_env.build_index --out {path}`")
+    if not (path / MANIFEST).is_file():
+        raise IntegrityError(f"{path} is not an index: {MANIFEST} is missing; {_AGAIN} or name another folder")
+    content = _read_json(path, MANIFEST)
+    if content.get("format") != FORMAT:
+        raise IntegrityError(f"{path} is not an index: its {MANIFEST} is of another kind; name another folder")
+    version = content.get("version")
+    if version != VERSION:
+        newer = isinstance(version, int) and version > VERSION
+        remedy = "update glance-or-gaze, or build the index again" if newer else _AGAIN
+        raise IntegrityError(f"index {path} has format version {version}, this program reads {VERSION}; {remedy}")
+    content = _read_stamped(path, MANIFEST)
+    try:
+        manifest = Manifest(**{field.name: content[field.name] for field in dataclasses.fields(Manifest)})
+        expected = index_fingerprint(manifest.source, manifest.encoder["fingerprint"], manifest.options)
+        for name, entry in manifest.files.items():
+            if not _stays_inside(name) or not isinstance(entry["bytes"], int) or len(entry["sha256"]) != 64:
+                raise IntegrityError(f"index {path}: {MANIFEST} names {name!r}, which leaves the folder; {_AGAIN}")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise IntegrityError(f"index {path}: {MANIFEST} is incomplete ({error}); {_AGAIN}") from None
+    if manifest.fingerprint != expected:
+        raise IntegrityError(f"index {path}: {MANIFEST} has been altered (fingerprint differs); {_AGAIN}")
+    return manifest
+
+
+@contextlib.contextmanager
+def publishing(out: str | Path, force: bool = False) -> Iterator[Path]:
+    """Gives a folder beside `out` to build in, and renames it to `out` when the block ends well.
+
+    Whatever goes wrong, the folder is removed, and what was at `out` stays.
+
+    Raises:
+        IntegrityError: `out` is taken (see `check_target`).
+        GoGError: the disk refuses.
+    """
+    out = Path(os.path.abspath(Path(out).expanduser()))
+    check_target(out, force)
+    folder = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.partial"
+    try:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+            yield folder
+            _move_into_place(folder, out, force)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise GoGError(f"cannot write {out}: {reason}; free the disk or choose another --out") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_target(out: str | Path, force: bool = False) -> None:
+    """Refuses a place that is taken: by anything but an index, or by an index unless `force`.
+
+    Raises:
+        IntegrityError: says what is there.
+    """
+    out = Path(out).expanduser()
+    if not out.exists() and not out.is_symlink():
+        return
+    if not out.is_dir() or out.is_symlink():
+        raise IntegrityError(f"{out} exists and is not a folder; choose another --out")
+    inside = sorted(entry.name for entry in out.iterdir())
+    if not inside:
+        return
+    strange = [name for name in inside if name not in KNOWN]
+    if MANIFEST not in inside or strange:
+        holds = f"holds {strange[0]}" if strange else f"has no {MANIFEST}"
+        raise IntegrityError(f"{out} exists and is not an index ({holds}); choose another --out")
+    if not force:
+        raise IntegrityError(f"{out} already holds an index; add --force to replace it, or choose another --out")
+
+
+def _move_into_place(folder: Path, out: Path, force: bool) -> None:
+    check_target(out, force)  # again: minutes have passed
+    old = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.old"
+    replaced = out.exists()
+    if replaced:
+        os.rename(out, old)
+    try:
+        os.rename(folder, out)
+    except OSError:
+        if replaced:
+            os.rename(old, out)
+        raise
+    _sync(out.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _stays_inside(name: Any) -> bool:
+    """True for a plain relative path: no parent, no root, no drive, no backslash."""
+    if not isinstance(name, str) or not name or set(name) & set('\\:\0'):
+        return False
+    parts = name.split("/")
+    return not PurePosixPath(name).is_absolute() and all(part not in ("", ".", "..") for part in parts)
+
+
+def _measure(file: Path) -> dict[str, Any]:
+    with file.open("rb") as data:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(data, "sha256").hexdigest()}
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stamped(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {**content, "checksum": _digest(dict(content))}
+
+
+def _read_json(path: Path, name: str) -> dict[str, Any]:
+    try:
+        content = json.loads((path / name).read_bytes())
+    except FileNotFoundError:
+        raise IntegrityError(f"index {path}: {name} is missing; {_AGAIN} or restore the file") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise IntegrityError(f"index {path}: {name} is truncated or altered ({reason}); {_AGAIN}") from None
+    if not isinstance(content, dict):
+        raise IntegrityError(f"index {path}: {name} is truncated or altered (no object); {_AGAIN}")
+    return content
+
+
+def _read_stamped(path: Path, name: str) -> dict[str, Any]:
+    content = _read_json(path, name)
+    checksum = content.pop("checksum", None)
+    if checksum != _digest(content):
+        raise IntegrityError(f"index {path}: {name} has been altered (its checksum differs); {_AGAIN}")
+    return content
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():  # Windows has no handle to sync a folder by
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
