@@ -1,14 +1,16 @@
 """Drawings of an episode: a fixed canvas for people and videos, and plain text for terminals.
 
 The canvas is drawn at twice its size and reduced, because Pillow draws lines and round corners without smoothing. The
-font is the one that Pillow carries, so that a drawing is the same on every machine; what it has no letters for (CJK,
-emoji) appears as boxes, and in full in the text.
+font comes with the project (Pillow's own has no accents), so that a drawing is the same on every machine. Letters that
+it lacks lose their marks (ł, ş) or appear as boxes (CJK, emoji); the text form has them all.
 """
 
 from __future__ import annotations
 
 import functools
+import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -25,6 +27,7 @@ _INK, _GREY, _FAINT = "#22242a", "#6a6d75", "#a5a7ad"
 _GOOD, _BAD = "#1f7a4d", "#b3392f"
 # One colour a turn, told apart by colour-blind readers too (Okabe and Ito, the light ones darkened for white numerals).
 _COLOURS = ("#0072b2", "#d55e00", "#008a65", "#b5588f", "#b07a00", "#3f8fc4", "#6b5bb5", "#5c6370")
+_BASE = {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T", "ŋ": "n", "ə": "e"}
 
 Rectangle = tuple[float, float, float, float]
 
@@ -43,7 +46,10 @@ def rgb_array(episode: Episode, thumbnails: Sequence[Image.Image | None] = ()) -
     page.picture(episode, (24, 24, 544, 414))
     page.question(episode, (24, 430, 544, 616))
     page.history(episode, (568, 24, 936, 300))
-    page.results(episode.turns[-1] if episode.turns else None, thumbnails, (568, 316, 936, 546))
+    if episode.answer is not None:
+        page.answer(episode, (568, 316, 936, 546))
+    elif episode.turns:
+        page.results(episode.turns[-1], thumbnails, (568, 316, 936, 546))
     page.outcome(episode, (568, 562, 936, 616))
     return np.asarray(page.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), dtype=np.uint8).copy()
 
@@ -52,23 +58,24 @@ def ansi(episode: Episode) -> str:
     """Tells an episode in lines: task, question, every action with what it brought, and how it stands."""
     lines = [f"Task {episode.task.id}: {episode.task.question}"]
     for number, turn in enumerate(episode.turns, start=1):
-        lines.append(f"{number}. {describe(turn.action)}")
+        lines.append(f"{number}. {' '.join(describe(turn.action)).strip()}")
         lines += [f"   {line}" for line in turn.text.splitlines()]
-    return "\n".join([*lines, _status(episode)[0]]) + "\n"
+    if episode.done:
+        lines.append(f"Gold answer: {' / '.join(episode.task.answers)}")
+    words, detail, _ = _status(episode)
+    return "\n".join([*lines, f"{words} ({detail})" if detail else words]) + "\n"
 
 
-def describe(action: Action) -> str:
-    """An action in a few words."""
-    if isinstance(action, Glance):
-        return "glance"
+def describe(action: Action) -> tuple[str, str]:
+    """An action in a few words: its name, and what it is about."""
+    name = type(action).__name__.lower()
     if isinstance(action, Gaze):
-        return "gaze  " + "  ".join(f"{edge:.2f}" for edge in action.box)
+        return name, "[" + ", ".join(f"{edge:.2f}" for edge in action.box) + "]"
     if isinstance(action, Search):
-        return f"search  “{action.query}”"
+        return name, f"“{action.query}”"
     if isinstance(action, Answer):
-        return f"answer  “{action.text}”"
-    assert isinstance(action, Malformed)
-    return f"malformed  {action.reason}"
+        return name, f"“{action.text}”"
+    return name, action.reason if isinstance(action, Malformed) else ""
 
 
 def _status(episode: Episode) -> tuple[str, str, str]:
@@ -83,10 +90,13 @@ def _status(episode: Episode) -> tuple[str, str, str]:
         verdict, colour = "Correct", _GOOD
     else:
         verdict, colour = "Wrong", _BAD
-    gold = "" if parts.accuracy else f" · the answer is {episode.task.answers[0]}"
     cost = f", cost {parts.cost:.2f}" if parts.cost else ""
-    detail = f"accuracy {parts.accuracy:.0f}, format {parts.format:.0f}, {parts.calls} searches{cost}"
-    return f"{verdict} · reward {_signed(parts.total)}{gold}", detail, colour
+    searches = f"{parts.calls} search{'es' if parts.calls != 1 else ''}"
+    score = "no answer" if episode.truncated else f"accuracy {parts.accuracy:.0f}, format {parts.format:.0f}"
+    detail = f"{score}, {searches}{cost}"
+    if episode.truncated:
+        detail += f"; the gold answer is {episode.task.answers[0]}"
+    return f"{verdict} · reward {_signed(parts.total)}", detail, colour
 
 
 def _signed(value: float) -> str:
@@ -95,10 +105,20 @@ def _signed(value: float) -> str:
 
 
 @functools.cache
-def _font(size: float) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size * _SCALE)
-    assert isinstance(font, ImageFont.FreeTypeFont), "Pillow lacks FreeType; install the wheel from PyPI"
-    return font
+def _font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
+    file = Path(__file__).parent / "fonts" / f"Aileron-{'SemiBold' if bold else 'Regular'}.ttf"
+    return ImageFont.truetype(str(file), size * _SCALE)
+
+
+def _plain(text: str) -> str:
+    """The text in letters that the font has, as far as dropping marks gets: "Łódź" becomes "Lódz"."""
+    shown = []
+    for letter in unicodedata.normalize("NFC", text):
+        if ord(letter) > 0xFF and letter.isalpha():
+            base = unicodedata.normalize("NFD", letter)[0]
+            letter = _BASE.get(letter, base if ord(base) <= 0xFF else letter)
+        shown.append(letter)
+    return "".join(shown)
 
 
 def _colour(number: int) -> str:
@@ -125,22 +145,25 @@ class _Page:
         self.image.paste(picture.resize(size, Image.Resampling.LANCZOS), (round(x * _SCALE), round(y * _SCALE)))
         self.rectangle((x, y, x + width, y + height), outline=_LINE)
         glances = 0
-        tags: list[tuple[float, float, int]] = []
+        tags: list[tuple[float, float, int]] = []  # drawn last, above all frames
         for number, turn in enumerate(episode.turns, start=1):
             if isinstance(turn.action, Glance):
-                inset = 2.0 + 5.0 * glances
+                inset = 5.0 * glances
                 glances += 1
                 box = (x + inset, y + inset, x + width - inset, y + height - inset)
+                self.rectangle(box, outline=_colour(number), width=4)
+                at = [box[0] + 8, box[1] + 8]
             elif isinstance(turn.action, Gaze):
                 x0, y0, x1, y1 = turn.action.box
                 box = (x + x0 * width, y + y0 * height, x + x1 * width, y + y1 * height)
+                self.rectangle((box[0] - 1, box[1] - 1, box[2] + 1, box[3] + 1), outline="#ffffff", width=4.5)
+                self.rectangle(box, outline=_colour(number), width=2.5)
+                above = box[1] - 20 >= y  # a tag inside a small box would hide what was looked at
+                at = [min(box[0] - 1, x + width - 19), box[1] - 20 if above else min(box[1], y + height - 19)]
             else:
                 continue
-            self.rectangle(box, outline="#ffffff", width=4.5)
-            self.rectangle(box, outline=_colour(number), width=2.5)
-            at = [min(max(box[0], x), x + width - 18), min(max(box[1], y), y + height - 18)]
-            while any(abs(at[0] - tag[0]) < 18 and abs(at[1] - tag[1]) < 18 for tag in tags) and at[0] < x + width - 36:
-                at[0] += 19  # beside a tag that is already there
+            while any(abs(at[0] - tag[0]) < 19 and abs(at[1] - tag[1]) < 19 for tag in tags) and at[0] < x + width - 38:
+                at[0] += 20
             tags.append((at[0], at[1], number))
         for tag_x, tag_y, number in tags:
             self.badge(tag_x, tag_y, number)
@@ -159,7 +182,7 @@ class _Page:
         """One line a turn; with many turns the last ones."""
         left, top, right, bottom = room
         used, most = len(episode.turns), episode.config.max_turns
-        self.text(left, top, f"TURN {used} OF {most}", 10, _FAINT, bold=True)
+        self.text(left, top, f"TURNS · {used} OF {most}", 10, _FAINT, bold=True)
         top += 20
         rows = int((bottom - top) / 42)
         first = max(0, used - rows)
@@ -168,19 +191,33 @@ class _Page:
         for row, turn in enumerate(episode.turns[first:]):
             number, y = first + row + 1, top + row * 42
             self.badge(left, y + 1, number)
-            bad = isinstance(turn.action, Malformed)
-            self.line(left + 27, y, describe(turn.action), 14, _BAD if bad else _INK, right - left - 27)
+            name, detail = describe(turn.action)
+            ink = _BAD if isinstance(turn.action, Malformed) else _INK
+            self.text(left + 27, y, name, 14, ink, bold=True)
+            x = left + 27 + self.width(name, 14, bold=True) + 7
+            self.line(x, y, detail, 14, ink, right - x)
             self.line(left + 27, y + 19, _brought(turn), 11.5, _GREY, right - left - 27)
 
-    def results(self, turn: Turn | None, thumbnails: Sequence[Image.Image | None], room: Rectangle) -> None:
-        """A card for each of the last hits."""
+    def answer(self, episode: Episode, room: Rectangle) -> None:
+        """The answer given, and the gold one."""
+        left, top, right, _ = room
+        colour = _GOOD if episode.reward_parts.accuracy else _BAD
+        gold, *aliases = episode.task.answers
+        self.text(left, top, "ANSWER", 10, _FAINT, bold=True)
+        lines = self.paragraph(left, top + 18, episode.answer or "", 20, colour, right - left, 3)
+        top += 36 + lines * 26
+        self.text(left, top, "GOLD ANSWER", 10, _FAINT, bold=True)
+        lines = self.paragraph(left, top + 18, gold, 20, _INK, right - left, 2)
+        if aliases:
+            self.paragraph(left, top + 22 + lines * 26, "or " + ", ".join(aliases), 12, _GREY, right - left, 3)
+
+    def results(self, turn: Turn, thumbnails: Sequence[Image.Image | None], room: Rectangle) -> None:
+        """What the last turn brought: a card for each hit, or a text."""
         left, top, right, bottom = room
-        if turn is None or isinstance(turn.action, (Answer, Malformed)):
-            return
         self.text(left, top, "LAST RESULTS", 10, _FAINT, bold=True)
         top += 18
         if not turn.hits:
-            self.text(left, top + 2, turn.text, 14, _GREY)
+            self.paragraph(left, top + 2, turn.text, 14, _BAD if turn.error else _GREY, right - left, 6)
             return
         gap = 8
         height = (bottom - top - gap * (CARDS - 1)) / CARDS
@@ -193,9 +230,9 @@ class _Page:
                 self.thumbnail(picture, (left + 6, y + 6, left + 84, y + height - 6))
                 x = left + 94
             score = f"{hit.score:.3f}"
-            score_width = self.pen.textlength(score, font=_font(11.5)) / _SCALE
+            score_width = self.width(score, 11.5)
             self.text(right - 10 - score_width, y + 9, score, 11.5, _GREY)
-            self.line(x, y + 7, f"{row + 1}  {hit.title}", 14, _INK, right - 20 - score_width - x, bold=True)
+            self.line(x, y + 7, f"{row + 1}. {hit.title}", 14, _INK, right - 20 - score_width - x, bold=True)
             self.paragraph(x, y + 27, " ".join(hit.snippet.split()), 11, _GREY, right - 10 - x, 2)
 
     def outcome(self, episode: Episode, room: Rectangle) -> None:
@@ -224,7 +261,7 @@ class _Page:
         """A number on its turn's colour, 18 pixels square."""
         self.rectangle((x, y, x + 18, y + 18), fill=_colour(number), outline="#ffffff", radius=4)
         at = ((x + 9) * _SCALE, (y + 9.2) * _SCALE)
-        self.pen.text(at, str(number), font=_font(11.5), fill="#ffffff", anchor="mm", stroke_width=0.4)
+        self.pen.text(at, str(number), font=_font(11.5, True), fill="#ffffff", anchor="mm")
 
     def thumbnail(self, picture: Image.Image, room: Rectangle) -> None:
         left, top, right, bottom = room
@@ -237,8 +274,7 @@ class _Page:
         self.rectangle((x, y, x + width, y + height), outline=_LINE, width=0.5)
 
     def text(self, x: float, y: float, text: str, size: float, colour: str, bold: bool = False) -> None:
-        at = (x * _SCALE, y * _SCALE)
-        self.pen.text(at, text, font=_font(size), fill=colour, stroke_width=0.022 * size * _SCALE if bold else 0)
+        self.pen.text((x * _SCALE, y * _SCALE), _plain(text), font=_font(size, bold), fill=colour)
 
     def line(self, x: float, y: float, text: str, size: float, colour: str, width: float, bold: bool = False) -> None:
         """One line, cut with an ellipsis where it would leave `width`."""
@@ -246,36 +282,42 @@ class _Page:
 
     def paragraph(
         self, x: float, y: float, text: str, size: float, colour: str, width: float, most: int, bold: bool = False
-    ) -> None:
-        """At most `most` lines."""
-        lines = self.wrap(text, size, width)
+    ) -> int:
+        """At most `most` lines; returns how many."""
+        lines = self.wrap(text, size, width, bold)
         if len(lines) > most:
             last = lines[most - 1] + "…"
-            while len(last) > 1 and self.pen.textlength(last, font=_font(size)) > width * _SCALE:
+            while len(last) > 1 and not self.fits(last, size, width, bold):
                 last = last[:-2].rstrip() + "…"
             lines = [*lines[: most - 1], last]
         for row, line in enumerate(lines):
             self.text(x, y + row * size * 1.3, line, size, colour, bold)
+        return len(lines)
 
-    def wrap(self, text: str, size: float, width: float) -> list[str]:
+    def wrap(self, text: str, size: float, width: float, bold: bool = False) -> list[str]:
         """Lines no wider than `width`, broken at spaces, and within words that are wider by themselves."""
         lines = [""]
         for word in text.split():
             longer = f"{lines[-1]} {word}".strip()
-            if self.fits(longer, size, width):
+            if self.fits(longer, size, width, bold):
                 lines[-1] = longer
                 continue
             if lines[-1]:
                 lines.append("")
-            while not self.fits(word, size, width):
-                end = next(end for end in range(len(word) - 1, 0, -1) if end == 1 or self.fits(word[:end], size, width))
+            while not self.fits(word, size, width, bold):
+                end = len(word) - 1
+                while end > 1 and not self.fits(word[:end], size, width, bold):
+                    end -= 1
                 lines[-1], word = word[:end], word[end:]
                 lines.append("")
             lines[-1] = word
         return lines
 
-    def fits(self, text: str, size: float, width: float) -> bool:
-        return len(text) < 2 or self.pen.textlength(text, font=_font(size)) <= width * _SCALE
+    def fits(self, text: str, size: float, width: float, bold: bool = False) -> bool:
+        return len(text) < 2 or self.width(text, size, bold) <= width
+
+    def width(self, text: str, size: float, bold: bool = False) -> float:
+        return self.pen.textlength(_plain(text), font=_font(size, bold)) / _SCALE
 
 
 def _brought(turn: Turn) -> str:
