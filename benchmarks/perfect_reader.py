@@ -2,9 +2,9 @@
 
     python -m benchmarks.perfect_reader --data ../shared/data/atlas --out runs/perfect_reader.json
 
-The data set is a folder with a knowledge source in `kb/` and tasks in `dev/` (or --split). The index is built with
-the encoder named (the shipped nano encoder unless told otherwise) into a temporary folder, or opened with --index. Rules
-are those of `agents.evaluate`; the JSON file holds all metrics, the versions and the index's fingerprint.
+The data set is a folder with a knowledge source in `kb/` and tasks in `dev/` (or --split). The index is built with the
+encoder named (the shipped nano encoder unless told otherwise) in a temporary folder, or opened with --index. Rules are
+those of `agents.evaluate`; the JSON file holds all metrics, the versions and the index's fingerprint.
 """
 
 from __future__ import annotations
