@@ -1,6 +1,6 @@
 # Every target works on a fresh clone: the first one makes .venv from the locked versions.
 #   make demo       the whole road on the embedded world, in one table     make lint    ruff and mypy
-#   make test       lint, doctests and all tests but the slow ones         make bench   the perfect-reader table on real flags
+#   make test       lint, doctests and all tests but the slow ones         make bench   what can be found on real flags, and by whom
 #   make test-slow  the slow tests                                         make clean   forget caches (keeps .venv and runs)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -27,6 +27,7 @@ lint: $(READY)
 	$(BIN)/mypy index gog_env agents
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.crop_retrieval --data $(ATLAS)
 	$(BIN)/python -m benchmarks.perfect_reader --data $(ATLAS)
 
 clean:

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from agents import measures, policies
 from agents.rollout import play
 from agents.settings import default_model, episode_config, open_world, run_folder, versions, write_json
-from agents.tables import text_table
+from agents.tables import markdown_table, text_table
 from gog_env import trajectory
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task
@@ -96,9 +96,10 @@ def save(out: str | Path, metrics: dict[str, Any], records: Sequence[dict[str, A
     return folder
 
 
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """The comparison of several policies' metrics as text, one column a policy."""
-    return text_table(*measures.rows({one["policy"]: one for one in results}))
+def table(results: Sequence[dict[str, Any]], markdown: bool = False) -> str:
+    """The comparison of several policies' metrics, one column a policy, aligned for a terminal or in Markdown."""
+    write = markdown_table if markdown else text_table
+    return write(*measures.rows({one["policy"]: one for one in results}))
 
 
 def parse_policies(names: str) -> list[str]:
@@ -163,6 +164,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--temperature", type=float, default=0.0, help="of models; 0 decodes greedily")
     made.add_argument("--seed", metavar="S", type=int, default=0, help="of random policies, sampling and the bootstrap")
     made.add_argument("--batch-size", metavar="B", type=_positive, default=64, help="episodes played side by side")
+    made.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     made.add_argument("--out", metavar="DIR", default="runs/evaluate", help="default: %(default)s")
     return made
 
@@ -202,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         results.append(metrics)
         save(options.out, {**about, "config": asdict(config), **metrics}, records)
     print(f"\n{source}: {len(tasks)} tasks, at most {changes['max_turns']} turns\n")
-    print(table(results))
+    print(table(results, options.markdown))
     print(f"\nmetrics and trajectories: {Path(options.out)}/<policy>/")
 
 

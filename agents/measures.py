@@ -106,13 +106,16 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list
         n = max(one["by_kind"][kind]["n"] for one in metrics if kind in one["by_kind"])
         return row(f"  {kind} ({n})", lambda one: one["by_kind"].get(kind, {}).get("mean"))
 
+    def call_row(name: str) -> list[Cell]:
+        return row(f"{name} calls", lambda one: one["calls"][name])
+
     lines = [
         row(f"accuracy ({max(one['n'] for one in metrics)})", lambda one: one["accuracy"]["mean"]),
         row("  95 % interval", lambda one: "{low:.2f}-{high:.2f}".format(**one["accuracy"])),
         *map(kind_row, kinds),
         row("evidence hit@1", lambda one: one["retrieval"]["hit@1"]),
         row(f"evidence hit@{k}", lambda one: one["retrieval"]["hit@k"]),
-        *(row(f"{name} calls", lambda one, name=name: one["calls"][name]) for name in CALLS),  # type: ignore[misc]
+        *map(call_row, CALLS),
         row("no-search rate", lambda one: one["no_search"]),
         row("box IoU", lambda one: one["box_iou"]),
         row("mean reward", lambda one: one["reward"]),

@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--index", metavar="PATH", help="sealed index of DATA/kb (default: build one)")
     made.add_argument("--encoder", metavar="SPEC", default="nano", help="to build an index with (default: %(default)s)")
     made.add_argument("--seed", metavar="S", type=int, default=0, help="of random policies and the bootstrap")
+    made.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     made.add_argument("--out", metavar="FILE", type=Path, help="where to write all metrics as JSON")
     return made
 
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             results.append(evaluate(policy, tasks, index, config, options.seed, progress=True)[0])
         source = options.data / options.split
         print(f"\n{source}: {len(tasks)} tasks, at most {config.max_turns} turns, {config.hits} hits a search\n")
-        print(table(results))
+        print(table(results, options.markdown))
         if options.out:
             about = {"seed": options.seed, "versions": versions(), "index": index.fingerprint, "config": asdict(config)}
             options.out.parent.mkdir(parents=True, exist_ok=True)
