@@ -182,6 +182,30 @@ def test_a_failing_search_leaves_nothing_under_the_final_name(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["direct"]
 
 
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a very small Qwen3-VL with random weights: nonsense, by the whole road of a real model."""
+    from agents.card import PolicyCard
+    from agents.nano.architecture import Size, make_model, make_processor, make_tokenizer
+
+    folder = tmp_path_factory.mktemp("models") / "babble"
+    size = Size(hidden=32, text_layers=1, vision_layers=2, heads=2, vocabulary=400)
+    tokenizer = make_tokenizer(["What is it called?", *NAMES] * 20, size.vocabulary)
+    make_model(tokenizer, size).save_pretrained(folder)
+    make_processor(tokenizer, size).save_pretrained(folder)
+    PolicyCard(system=False, result_side=48, max_new_tokens=8).save(folder)
+    return folder
+
+
+def test_a_model_is_a_policy_like_any_other(tiny_index: Path, tasks: Path, model: Path, tmp_path: Path) -> None:
+    found = run(tiny_index, tasks, tmp_path, "--model", str(model), "--model", str(model), "--limit", "3")
+    assert list(found) == ["babble", "babble-2"]
+    metrics = found["babble"]
+    assert metrics["n"] == 3 and 0 <= metrics["accuracy"]["mean"] <= 1 and metrics["turns"] >= 1
+    same = ("accuracy", "reward", "calls", "invalid_actions", "turns", "retrieval")
+    assert all(found["babble-2"][name] == metrics[name] for name in same)
+
+
 def test_no_tasks_is_an_error(index: KnowledgeIndex, tasks: Path) -> None:
     with pytest.raises(TaskError, match="no tasks"):
         command.evaluate(BASELINES["direct"]([], index, 0), read_tasks(tasks)[:0], index)
