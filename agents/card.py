@@ -1,0 +1,66 @@
+"""How a model is to be used as a policy: the few facts that its weights do not say.
+
+A model folder may hold a `gog_policy.json` with these fields. Without one, the defaults suit an instruction-tuned Qwen3-VL: system
+prompt, tools in the chat template, boxes in thousandths of the picture.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from index.errors import ModelError
+
+NAME = "gog_policy.json"
+
+
+@dataclass(frozen=True)
+class PolicyCard:
+    """What a dialect needs to know about a model.
+
+    Attributes:
+        system: put the dialect's system prompt before the chat.
+        box_scale: a box coordinate of 1.0 is written as this integer (Qwen3-VL: 1000).
+        result_side: longest side, in pixels, of pictures that come back from a tool; 0 sends none.
+        spaced: write a space before answers and queries, so that they have the same tokens as within a text.
+        max_new_tokens: length of one assistant turn at most.
+        hits, texts, snippet_chars, max_turns: the episode settings that the model was trained with.
+    """
+
+    system: bool = True
+    box_scale: int = 1000
+    result_side: int = 448
+    spaced: bool = False
+    max_new_tokens: int = 512
+    hits: int = 3
+    texts: int = 1
+    snippet_chars: int = 600
+    max_turns: int = 6
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the card into a model folder."""
+        text = json.dumps(asdict(self), indent=2) + "\n"
+        (Path(folder) / NAME).write_text(text, encoding="utf-8")
+
+
+NANO = PolicyCard(system=False, result_side=48, spaced=True, max_new_tokens=48, snippet_chars=600)
+
+
+def load_card(folder: str | Path) -> PolicyCard:
+    """Reads a model folder's card; the defaults where it has none.
+
+    Raises:
+        ModelError: the card is not JSON, or has a field that this version does not know.
+    """
+    path = Path(folder) / NAME
+    if not path.is_file():
+        return PolicyCard()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        unknown = set(values) - {field.name for field in fields(PolicyCard)}
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{path} is not a policy card ({error}); delete it to use the defaults") from None
+    if unknown:
+        raise ModelError(f"{path} has unknown fields {sorted(unknown)}; it may come from a newer version of this package")
+    return PolicyCard(**values)

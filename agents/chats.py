@@ -1,0 +1,150 @@
+"""Chats as tables: what supervised training reads, and what demonstrations are written as.
+
+A row is `{"messages": [...], "images": [...]}`: the common `messages` layout, pictures in the order in which they occur. Inside the
+messages a picture is `{"type": "image"}`, and a call's arguments are a JSON string, so that all rows of a table have one type. A table
+is one Parquet file that `datasets.load_dataset` reads anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from index.errors import TaskError
+
+
+def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any]:
+    """Takes the pictures out of a chat into a list of their own.
+
+    Args:
+        messages: the chat, pictures inside its content blocks.
+        **columns: further columns of the row, such as the task's id.
+
+    Returns:
+        The row: `messages` (pictures replaced by their place), `images` (PIL pictures) and the columns.
+    """
+    chat, images = [], []
+    for message in messages:
+        content = message["content"]
+        blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        rest = []
+        for block in blocks:
+            if block["type"] == "image":
+                images.append(block["image"])
+                rest.append({"type": "image", "text": None})
+            else:
+                rest.append({"type": "text", "text": block["text"]})
+        calls = message.get("tool_calls")
+        chat.append({"role": message["role"], "content": rest, "name": message.get("name"), "tool_calls": calls})
+    return {"messages": chat, "images": images, **columns}
+
+
+def _plain(message: dict[str, Any]) -> dict[str, Any]:
+    """Drops the empty fields that a table's single type adds to every message."""
+    content = [{key: value for key, value in block.items() if value is not None} for block in message["content"]]
+    extra = {key: message[key] for key in ("name", "tool_calls") if message.get(key)}
+    return {"role": message["role"], "content": content, **extra}
+
+
+def _encoded(picture: Any) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, format="PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 512) -> int:
+    """Writes rows to one Parquet file, in chunks, under its final name only when complete.
+
+    Returns:
+        The number of rows written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    call = pa.struct([("type", pa.string()), ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())]))])
+    block = pa.struct([("type", pa.string()), ("text", pa.string())])
+    message = pa.struct(
+        [("role", pa.string()), ("content", pa.list_(block)), ("name", pa.string()), ("tool_calls", pa.list_(call))]
+    )
+    picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    schema = pa.schema(
+        [("messages", pa.list_(message)), ("images", pa.list_(picture)), ("task", pa.string()), ("kind", pa.string())]
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    count = 0
+    try:
+        with pq.ParquetWriter(partial, schema) as writer:
+            for group in _grouped(rows, chunk):
+                columns = {
+                    "messages": [row["messages"] for row in group],
+                    "images": [[_encoded(picture) for picture in row["images"]] for row in group],
+                    "task": [row.get("task", "") for row in group],
+                    "kind": [row.get("kind", "") for row in group],
+                }
+                writer.write_table(pa.Table.from_pydict(columns, schema=schema))
+                count += len(group)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return count
+
+
+def _grouped(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    group: list[dict[str, Any]] = []
+    for row in rows:
+        group.append(row)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def read_chats(path: str | Path) -> Any:
+    """Opens a table of chats as a `datasets.Dataset`: messages in plain form, pictures decoded in their places on access.
+
+    Raises:
+        TaskError: the file is missing or is not such a table.
+    """
+    from datasets import Dataset
+
+    path = Path(path)
+    if not path.is_file():
+        raise TaskError(f"chats {path} do not exist; write them with python -m agents.demonstrations")
+    try:
+        table = Dataset.from_parquet(str(path), keep_in_memory=True)
+    except Exception as error:
+        raise TaskError(f"{path} is not a table of chats ({str(error).splitlines()[0]})") from None
+    return decoded(table)
+
+
+def decoded(table: Any) -> Any:
+    """A table of chats (as stored) that puts the pictures into the messages on access."""
+    return table.with_transform(_decode)
+
+
+def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Puts the pictures into their places in the messages.
+
+    TRL fills places in user messages only, and keeps pictures that are in place already. So the trainer gets an empty `images`
+    column, whose presence tells it that the table has pictures.
+    """
+    from PIL import Image
+
+    columns = dict(batch)
+    if "messages" in batch and "images" in batch:
+        chats = []
+        for chat, pictures in zip(batch["messages"], batch["images"], strict=True):
+            waiting = iter(pictures)
+            messages = [_plain(message) for message in chat]
+            for block in (block for message in messages for block in message["content"]):
+                if block["type"] == "image":
+                    block["image"] = Image.open(io.BytesIO(next(waiting)["bytes"])).convert("RGB")
+            chats.append(messages)
+        columns |= {"messages": chats, "images": [[] for _ in chats]}
+    return columns

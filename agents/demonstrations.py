@@ -1,0 +1,127 @@
+"""Demonstrations: episodes of the oracle, kept where they earn full reward, written as chats for supervised training.
+
+    python -m agents.demonstrations --tasks PATH --index PATH --out demos.parquet --seed 0
+
+Decisions: the oracle knows the regions and evidence of a task but acts through the environment like any policy, so that every result
+in a demonstration is what the index really returned. It glances where one thing fills the picture, gazes at the regions
+otherwise, follows up by text search on names it has not seen yet, and answers; what needs nothing looked up it answers at once. Boxes
+are rounded to a hundredth and moved a little, so that the learner does not meet only perfect ones. What does not earn full
+reward is dropped and counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from agents.card import NANO, PolicyCard, load_card
+from agents.chats import row_of_chat, write_chats
+from agents.dialects import tool_call
+from gog_env.actions import Action, Gaze, Glance
+from gog_env.episode import Episode, EpisodeConfig, EpisodeView
+from gog_env.tasks import Task
+from index.errors import TaskError, cli
+
+FILLS = 0.25  # a single region of at least this share of the picture is glanced at
+
+
+class Demonstrator:
+    """The oracle with human-like looks: a glance where one thing fills the picture, slightly loose boxes elsewhere.
+
+    Args:
+        tasks: the tasks, with evidence and regions.
+        index: the knowledge, for the titles that are searched for.
+        seed: of the boxes' looseness.
+        looseness: every edge moves by at most this share of the box's side.
+    """
+
+    name = "demonstrator"
+
+    def __init__(self, tasks: Sequence[Task], index: Any, seed: int = 0, looseness: float = 0.05) -> None:
+        """Wraps the oracle."""
+        from agents.policies import OracleCrop
+
+        self._oracle = OracleCrop(tasks, index)
+        self._tasks = {task.id: (number, task) for number, task in enumerate(tasks)}
+        self._seed, self._looseness = seed, looseness
+
+    def act(self, views: Sequence[EpisodeView]) -> list[Action]:
+        """The oracle's actions, with its boxes rounded and moved."""
+        return [self._human(view, action) for view, action in zip(views, self._oracle.act(views), strict=True)]
+
+    def _human(self, view: EpisodeView, action: Action) -> Action:
+        if not isinstance(action, Gaze):
+            return action
+        number, task = self._tasks[view.task_id]
+        x0, y0, x1, y1 = action.box
+        if len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= FILLS:
+            return Glance()
+        rng = np.random.default_rng([self._seed, number, len(view.turns)])
+        width, height = x1 - x0, y1 - y0
+        moved = np.array(action.box) + rng.uniform(-1, 1, 4) * self._looseness * np.array([width, height] * 2)
+        a, b, c, d = (round(float(value), 2) for value in np.clip(moved, 0, 1))
+        return Gaze((a, b, max(c, a + 0.01), max(d, b + 0.01)))
+
+
+def demonstrate(
+    tasks: Sequence[Task], index: Any, config: EpisodeConfig, seed: int = 0, progress: bool = True
+) -> Iterator[Episode]:
+    """Yields the oracle's episodes that earn full reward, in the order of the tasks."""
+    from agents.rollout import run_episodes
+
+    policy = Demonstrator(tasks, index, seed)
+    for start in range(0, len(tasks), 256):
+        part = tasks[start : start + 256]
+        for episode in run_episodes(policy, part, index, config, seed=seed, progress=progress):
+            parts = episode.reward_parts
+            if parts.accuracy == 1.0 and parts.format == 1.0:
+                yield episode
+
+
+def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[str, Any]]:
+    """Episodes as rows of a table of chats, in the words of the card's dialect."""
+    for episode in episodes:
+        yield row_of_chat(
+            tool_call.messages(episode.view, card), task=episode.view.task_id, kind=episode.task.kind
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agents.demonstrations",
+        description="Write the oracle's successful episodes as chats for supervised training.",
+        epilog="example: python -m agents.demonstrations --out runs/demos.parquet --limit 200",
+    )
+    parser.add_argument("--tasks", help="tasks to demonstrate (default: the embedded world's training tasks)")
+    parser.add_argument("--index", help="sealed index to search (default: the embedded world's)")
+    parser.add_argument("--model", help="model folder whose card says how chats are written (default: the nano policy's)")
+    parser.add_argument("--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)")
+    parser.add_argument("--limit", type=int, help="use the first LIMIT tasks only")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the boxes' looseness (default: 0)")
+    options = parser.parse_args(argv)
+
+    from agents.settings import episode_config, open_world
+
+    card = load_card(options.model) if options.model else NANO
+    index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
+    kinds: Counter[str] = Counter()
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for row in chat_rows(demonstrate(tasks, index, episode_config(card), options.seed), card):
+            kinds[row["kind"]] += 1
+            yield row
+
+    kept = write_chats(counted(), options.out)
+    if not kept:
+        raise TaskError("no demonstration earned full reward; do the tasks have evidence and regions that this index holds?")
+    print(f"kept {kept} of {len(tasks)} episodes ({dict(sorted(kinds.items()))}) in {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli(main)

@@ -1,0 +1,112 @@
+"""A transformers model as a policy: chat in, one action out, for many episodes at once.
+
+    policy = LmmPolicy("runs/sft/model")          # a folder that AutoProcessor and AutoModelForImageTextToText load
+    actions = policy.act([episode.view for episode in episodes])
+
+Decisions: the whole chat is read again at every turn, left-padded in one batch, so that the policy keeps no state between calls and
+any model of the class works. Sampling is seeded from the episode's task and turn, never from the order of calls.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from agents.card import PolicyCard, load_card
+from agents.dialects import tool_call
+from gog_env.actions import Action
+from gog_env.episode import EpisodeView
+from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
+from index.errors import ModelError
+
+
+def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, PolicyCard]:
+    """Loads model, processor and card from a local folder, or from the hub where the user names a hub id.
+
+    Returns:
+        The model (in `dtype`, evaluation mode), its processor, and its card.
+
+    Raises:
+        ModelError: the folder is missing or holds no image-text-to-text model.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    folder = Path(path)
+    if not folder.exists() and (folder.is_absolute() or str(path).count("/") != 1 or str(path).startswith(".")):
+        raise ModelError(f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id")
+    if folder.exists() and not (folder / "config.json").is_file():
+        raise ModelError(f"{path} holds no config.json, so it is not a model; name the folder that save_pretrained wrote")
+    try:
+        processor = AutoProcessor.from_pretrained(str(path))
+        model = AutoModelForImageTextToText.from_pretrained(str(path), dtype=getattr(torch, dtype))
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(f"cannot load a model from {path}: {reason}") from None
+    return model.eval(), processor, load_card(path)
+
+
+def encode_chats(processor: Any, chats: Sequence[list[dict[str, Any]]], tools: list[Any] | None) -> Any:
+    """Chats as one left-padded batch of tensors, ready for `generate`."""
+    return processor.apply_chat_template(
+        list(chats),
+        tools=tools,
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        processor_kwargs={"padding": True, "padding_side": "left", "return_tensors": "pt"},
+    )
+
+
+class LmmPolicy:
+    """A multimodal language model behind the `Policy` interface.
+
+    Args:
+        path: model folder or hub id.
+        temperature: 0 decodes greedily; otherwise samples.
+        seed: of the sampling.
+        batch_size: chats generated for at once.
+        model: a loaded model with `processor` and `card`, instead of loading `path`.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 32,
+        loaded: tuple[Any, Any, PolicyCard] | None = None,
+    ) -> None:
+        """Loads the model unless it is given."""
+        self.model, self.processor, self.card = loaded or load_model(path)
+        self.name = Path(path).name if Path(path).name != "model" else Path(path).parent.name
+        self.temperature, self.seed, self.batch_size = temperature, seed, batch_size
+
+    def act(self, views: Sequence[EpisodeView]) -> list[Action]:
+        """One action for each view."""
+        return [tool_call.parse(text, self.card) for text in self.generate(views)]
+
+    def generate(self, views: Sequence[EpisodeView]) -> list[str]:
+        """The assistant turns that the model writes, one for each view, special tokens left out."""
+        texts: list[str] = []
+        for start in range(0, len(views), self.batch_size):
+            texts += self._generate_batch(views[start : start + self.batch_size])
+        return texts
+
+    def _generate_batch(self, views: Sequence[EpisodeView]) -> list[str]:
+        import torch
+
+        tools = tool_call.TOOLS if self.card.system else None
+        batch = encode_chats(self.processor, [tool_call.messages(view, self.card) for view in views], tools)
+        batch = batch.to(self.model.device)
+        options: dict[str, Any] = {"max_new_tokens": self.card.max_new_tokens, "do_sample": False}
+        if self.temperature > 0:
+            options.update(do_sample=True, temperature=self.temperature, top_k=0, top_p=1.0)
+            names = "|".join(f"{view.task_id}/{len(view.turns)}" for view in views)
+            torch.manual_seed(self.seed ^ zlib.crc32(names.encode()))
+        with torch.inference_mode():
+            output = self.model.generate(**batch, **options)
+        new = output[:, batch["input_ids"].shape[1] :]
+        return self.processor.batch_decode(new, skip_special_tokens=True)

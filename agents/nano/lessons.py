@@ -1,0 +1,91 @@
+"""Lessons that a nano policy needs besides demonstrations: where things are, and how to read an answer off a text.
+
+A large model knows both before it ever meets the environment; a model trained from nothing learns neither from episodes alone in the
+time that two cores allow. So it is also taught
+  * to list every banner of a scene with its place and box (the boxes that a gaze will need), and
+  * to answer questions about one or two articles, of nations that it will never meet again (reading, comparing, finding a link).
+Lessons are chats like any other: `agents.train_sft` mixes them with the demonstrations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from agents.chats import row_of_chat
+from gog_env.world.nations import Nation, World, article
+from gog_env.world.scenes import compose
+
+_READ = {
+    "capital": "What is the capital of {n}?",
+    "founder": "Who founded {n}?",
+    "founded": "In which year was {n} founded?",
+    "currency": "What is the currency of {n}?",
+    "river": "On which river lies the capital of {n}?",
+    "population": "How many people live in {n}?",
+    "animal": "What is the animal of {n}?",
+    "ally": "What is the ally of {n}?",
+    "rival": "What is the rival of {n}?",
+    "west": "Which nation lies west of {n}?",
+    "east": "Which nation lies east of {n}?",
+}
+_COMPARE = {
+    "founded": ("Which was founded earlier, {a} or {b}?", "Which was founded later, {a} or {b}?"),
+    "population": ("Which has fewer people, {a} or {b}?", "Which has more people, {a} or {b}?"),
+}
+
+
+def thousandths(box: tuple[float, float, float, float]) -> str:
+    """A box as a model writes it, rounded to a hundredth of the picture."""
+    return ", ".join(str(round(value * 100) * 10) for value in box)
+
+
+def looking(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Scenes of one to four banners, each answered by all places and boxes from top left to bottom right."""
+    rng = np.random.default_rng([seed, 1])
+    for number in range(count):
+        chosen = rng.choice(len(world.nations), size=int(rng.integers(1, 5)), replace=False)
+        scene = compose([(world.nations[i].id, world.nations[i].banner) for i in chosen], rng)
+        placed = sorted(scene.placed, key=lambda one: (round(one.box[1] * 3), one.box[0]))
+        lines = [f"{one.place}: [{thousandths(one.box)}]" for one in placed]
+        question = [{"type": "image", "image": scene.picture}, {"type": "text", "text": "List the banners."}]
+        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": "\n".join(lines)}]
+        yield row_of_chat(chat, task=f"looking-{number}", kind="looking")
+
+
+def reading(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Questions about one article, or a comparison of two, in the layout of search results."""
+    rng = np.random.default_rng([seed, 2])
+    names = {nation.id: nation.name for nation in world.nations}
+    for number in range(count):
+        first, second = (world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False))
+        if rng.random() < 0.3:
+            field = str(rng.choice(sorted(_COMPARE)))
+            which = int(rng.integers(2))
+            values = [(getattr(nation.facts, field), nation) for nation in (first, second)]
+            if values[0][0] == values[1][0]:
+                continue
+            asked = _COMPARE[field][which].format(a=first.name, b=second.name)
+            answer = sorted(values, key=lambda value: value[0])[which][1].name
+            texts = [first, second]
+        else:
+            field = str(rng.choice(sorted(_READ)))
+            answer = _value(first, field, names)
+            if not answer:
+                continue
+            asked, texts = _READ[field].format(n=first.name), [first] if rng.random() < 0.5 else [first, second]
+        order = rng.permutation(len(texts))
+        told = "\n".join(f"[{i + 1}] {texts[j].name}: {article(texts[j], world)}" for i, j in enumerate(order))
+        content = [{"type": "text", "text": f"{told}\n{asked}"}]
+        chat = [{"role": "user", "content": content}, {"role": "assistant", "content": f"<answer> {answer}</answer>"}]
+        yield row_of_chat(chat, task=f"reading-{number}", kind="reading")
+
+
+def _value(nation: Nation, field: str, names: dict[str, str]) -> str:
+    """The answer to a question about a nation; "" where it has none."""
+    if field in ("ally", "rival", "west", "east"):
+        return names.get(getattr(nation.relations, field), "")
+    value = getattr(nation.facts, field)
+    return f"{value:,}" if field == "population" else str(value)
