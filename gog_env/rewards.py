@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 from .actions import Action, Malformed
 
 _ARTICLE = re.compile(r"\b(?:a|an|the)\s+(?=\S)")
+_SILENT = re.compile(r"['’‘]|(?<!\d)\.|\.(?!\d)")
+_VALUE = re.compile(r"\.|(?<![\w-])-(?=\d)")  # what changes a number: its decimal point and its sign
 _THOUSANDS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 
 
@@ -38,19 +40,12 @@ def normalize_answer(text: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     folded = folded.replace("\N{MINUS SIGN}", "-")
     folded = _THOUSANDS.sub(lambda number: number.group().replace(",", ""), folded)
-    kept = []
-    for place, character in enumerate(folded):
-        if not unicodedata.category(character).startswith("P"):
-            kept.append(character)
-            continue
-        before, after = folded[place - 1 : place], folded[place + 1 : place + 2]
-        if character == "." and before.isdigit() and after.isdigit():
-            kept.append(character)
-        elif character == "-" and after.isdigit() and not (before.isalnum() or before == "-"):
-            kept.append(character)
-        elif character not in ".'’‘":
-            kept.append(" ")
-    words = _ARTICLE.sub("", " ".join("".join(kept).split()))
+    spoken = unicodedata.normalize("NFC", _SILENT.sub("", folded))
+    kept = "".join(
+        " " if unicodedata.category(character).startswith("P") and not _VALUE.match(spoken, place) else character
+        for place, character in enumerate(spoken)
+    )
+    words = _ARTICLE.sub("", " ".join(kept.split()))
     return words or " ".join(folded.split())
 
 

@@ -1,0 +1,224 @@
+"""Tasks are read as a user wrote them; what is wrong with them is said by name."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from gog_env.tasks import MAX_QUESTION, Task, Tasks, read_tasks
+from index.errors import TaskError
+from index.images import picture_hash
+
+from .conftest import SHARED, TRICKY, scene, task_rows, write_source
+
+
+def write(folder: Path, change: Any = None, **fields: Any) -> Path:
+    """The eight tasks with fields of row 2 changed (`...` removes a field)."""
+    rows, pictures = task_rows()
+    for name, value in fields.items():
+        if value is ...:
+            del rows[2][name]
+        else:
+            rows[2][name] = value
+    return write_source(folder, rows, pictures)
+
+
+def png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_folder_is_read_in_order(tasks: Tasks) -> None:
+    assert [task.id for task in tasks] == [f"t{number}" for number in range(8)]
+    task = tasks[3]
+    assert task.question == TRICKY
+    assert task.answers == ("Gold3xyz", "Alias3xyz")
+    assert task.kind == "glance" and task.evidence == ("D03",)
+    assert task.regions == ((0.2, 0.25, 0.8, 0.75),)
+    assert picture_hash(task.picture()) == picture_hash(scene(3))
+    assert tasks.skipped == () and len(tasks[2:5]) == 3 and tasks[2:5][0] is tasks[2]
+    assert tasks.by_id("t5") is tasks[5]
+    assert read_tasks(tasks) is tasks
+
+
+def test_metadata_file_jsonl_and_parquet_say_the_same(task_folder: Path, tasks: Tasks, tmp_path: Path) -> None:
+    import datasets
+
+    lines = (task_folder / "metadata.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    jsonl = write_source(tmp_path / "jsonl", [], task_rows()[1]) / "tasks.jsonl"
+    (jsonl.parent / "metadata.jsonl").unlink()
+    jsonl.write_text("".join(json.dumps({**row, "image": row["file_name"], "file_name": None}) + "\n" for row in rows))
+    table = {key: [row[key] for row in rows] for key in rows[0] if key != "file_name"}
+    table["image"] = [{"bytes": png(task.picture()), "path": None} for task in tasks]
+    data = datasets.Dataset.from_dict(table).cast_column("image", datasets.Image())
+    data.to_parquet(str(tmp_path / "tasks.parquet"))
+    for path in (task_folder / "metadata.jsonl", jsonl, tmp_path / "tasks.parquet"):
+        again = read_tasks(path)
+        assert list(again) == list(tasks)
+        assert [picture_hash(task.picture()) for task in again] == [picture_hash(task.picture()) for task in tasks]
+
+
+def test_stored_pictures_travel_to_other_processes(tmp_path: Path) -> None:
+    import datasets
+
+    data = {"id": ["a"], "question": ["q?"], "answers": [["x"]], "image": [{"bytes": png(scene(1)), "path": None}]}
+    datasets.Dataset.from_dict(data).to_parquet(str(tmp_path / "tasks.parquet"))
+    packed = pickle.dumps(read_tasks(tmp_path / "tasks.parquet"))
+    (tmp_path / "tasks.parquet").unlink()
+    assert picture_hash(pickle.loads(packed)[0].picture()) == picture_hash(scene(1))
+
+
+def test_columns_can_have_other_names(tmp_path: Path) -> None:
+    rows, pictures = task_rows()
+    renamed = [
+        {"file_name": row["file_name"], "key": row["id"], "prompt": row["question"], "gold": row["answers"][0]}
+        for row in rows
+    ]
+    folder = write_source(tmp_path / "tasks", renamed, pictures)
+    tasks = read_tasks(folder, {"id": "key", "question": "prompt", "answers": "gold"})
+    assert tasks[1] == Task("t1", rows[1]["question"], ("Gold1xyz",), tasks[1].image)
+    with pytest.raises(TaskError, match="no column 'nope'.*it has"):
+        read_tasks(folder, {"id": "nope", "question": "prompt", "answers": "gold"})
+    with pytest.raises(TaskError, match="'query', which is no field"):
+        read_tasks(folder, {"query": "prompt"})
+    with pytest.raises(TaskError, match="no column 'id'.*map it with columns="):
+        read_tasks(folder)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"id": None}, "row 3 .*no `id`"),
+        ({"id": " "}, "row 3 .*no `id`"),
+        ({"id": "t1"}, "row 3 .*'t1' is that of row 2"),
+        ({"question": None}, "'t2' has no `question`"),
+        ({"question": "x" * (MAX_QUESTION + 1)}, f"'t2' is longer than {MAX_QUESTION}"),
+        ({"answers": []}, "'t2' has no `answers`"),
+        ({"answers": [" "]}, "'t2' has no `answers`"),
+        ({"answers": ...}, "'t2' has no `answers`"),
+        ({"regions": [[0.1, 0.2, 1.3, 0.4]]}, "`regions` of task 't2': .*leaves the picture"),
+        ({"regions": [[0.5, 0.2, 0.1, 0.4]]}, "`regions` of task 't2': .*empty"),
+        ({"regions": [[0.5, 0.2, 0.9]]}, "`regions` of task 't2': .*four"),
+    ],
+)
+def test_a_wrong_row_is_named(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match=message) as caught:
+        read_tasks(write(tmp_path / "tasks", **fields))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_missing_folders_files_and_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(TaskError, match="nowhere"):
+        read_tasks(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TaskError, match="empty"):
+        read_tasks(tmp_path / "empty")
+    (tmp_path / "tasks.jsonl").touch()
+    with pytest.raises(TaskError, match="tasks.jsonl"):
+        read_tasks(tmp_path / "tasks.jsonl")
+    (tmp_path / "tasks.jsonl").write_text('{"id": "a"\n')
+    with pytest.raises(TaskError, match="line 1 of tasks.jsonl"):
+        read_tasks(tmp_path / "tasks.jsonl")
+    (tmp_path / "tasks.jsonl").write_text('{"id": "a", "question": "q", "answers": ["x"]}\n')
+    with pytest.raises(TaskError, match="no column of pictures"):
+        read_tasks(tmp_path / "tasks.jsonl")
+
+
+def test_rows_without_their_picture_are_skipped_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write(tmp_path / "tasks")
+    (folder / "images/2.png").unlink()
+    (folder / "images/5.png").unlink()
+    with caplog.at_level(logging.WARNING, logger="gog_env.tasks"):
+        tasks = read_tasks(folder)
+    assert [task.id for task in tasks] == ["t0", "t1", "t3", "t4", "t6", "t7"]
+    assert [(skipped.row, skipped.id) for skipped in tasks.skipped] == [(2, "t2"), (5, "t5")]
+    [record] = caplog.records
+    assert "skipped 2 of 8" in record.message and "images/2.png" in record.message
+    for picture in (folder / "images").iterdir():
+        picture.unlink()
+    with pytest.raises(TaskError, match="none of 8 has its picture"):
+        read_tasks(folder)
+
+
+def test_an_unreadable_picture_names_task_and_file(tmp_path: Path) -> None:
+    folder = write(tmp_path / "tasks")
+    (folder / "images/2.png").write_bytes(b"not a picture")
+    tasks = read_tasks(folder)
+    assert len(tasks) == 8
+    tasks[1].picture()
+    with pytest.raises(TaskError, match=r"task 't2': images/2\.png"):
+        tasks[2].picture()
+
+
+def test_two_pictures_in_a_row_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text(
+        '{"id": "a", "question": "q", "answers": ["x"], "images": ["1.png", "2.png"]}'
+    )
+    with pytest.raises(TaskError, match="2 pictures"):
+        read_tasks(tmp_path / "tasks.jsonl")
+
+
+def test_evidence_is_checked_against_the_index(tasks: Tasks, knowledge: Any) -> None:
+    tasks.check_against(knowledge)
+    with pytest.raises(TaskError, match="2 of 8 tasks.*t0 needs 'D00', t4 needs 'D04'"):
+        tasks.check_against({"D01", "D02", "D03", "D05", "D06", "D07"})
+
+
+def test_ids_are_unique_and_must_exist(tasks: Tasks) -> None:
+    with pytest.raises(TaskError, match="'t0' comes twice"):
+        Tasks([tasks[0], tasks[0]])
+    with pytest.raises(TaskError, match="no task 'zzz'"):
+        tasks.by_id("zzz")
+
+
+def fvqa_row(**changes: Any) -> dict[str, Any]:
+    return {
+        "prompt": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "<image>\nWho is this?"}],
+        "images": [{"bytes": png(scene(4)), "path": None}],
+        "reward_model": {"ground_truth": "Ada", "candidate_answers": '["Lovelace", "Ada", "\\ud83c\\uddea"]'},
+        "data_source": "x/fvqa",
+        **changes,
+    }
+
+
+def test_the_published_layout_of_fvqa_is_recognised(tmp_path: Path) -> None:
+    import datasets
+
+    file = str(tmp_path / "fvqa_test.parquet")
+    datasets.Dataset.from_list([fvqa_row(), fvqa_row()]).to_parquet(file)
+    tasks = read_tasks(file)
+    assert [task.id for task in tasks] == ["fvqa_test-00000", "fvqa_test-00001"]
+    assert tasks[0].question == "Who is this?"
+    assert tasks[0].answers == ("Ada", "Lovelace", "🇪")
+    assert picture_hash(tasks[0].picture()) == picture_hash(scene(4))
+    broken = fvqa_row(reward_model={"ground_truth": "Ada", "candidate_answers": "[oops"})
+    datasets.Dataset.from_list([fvqa_row(), broken]).to_parquet(file)
+    with pytest.raises(TaskError, match="row 2 .*`candidate_answers` is not JSON"):
+        read_tasks(file)
+
+
+def test_real_tasks(atlas: Path) -> None:
+    tasks = read_tasks(atlas / "dev")
+    assert len(tasks) == 150 and not tasks.skipped
+    assert {task.kind for task in tasks} == {"visual", "glance", "gaze", "multi_hop", "compare"}
+    assert tasks[0].picture().size == (448, 336)
+
+
+def test_real_fvqa() -> None:
+    file = SHARED / "data" / "fvqa_mini.parquet"
+    if not file.is_file():
+        pytest.skip("../shared/data/fvqa_mini.parquet is absent (set GOG_SHARED)")
+    tasks = read_tasks(file)
+    assert len(tasks) == 5
+    assert tasks[0].answers[0] == "Spain" and "🇪🇸" in tasks[0].answers
+    assert tasks[0].question == "What is the country of origin of this food?"
+    assert all(min(task.picture().size) > 100 for task in tasks)
