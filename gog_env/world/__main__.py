@@ -27,8 +27,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.seed < 0:
         raise TaskError(f"--seed {args.seed} is negative; give 0 or more")
-    if not 0 < args.share < 1:
-        raise TaskError(f"--share {args.share} is no share; give a number between 0 and 1, such as 0.25")
+    if not 0 <= args.share < 1:
+        raise TaskError(f"--share {args.share} is no share of nations; give 0 or more and less than 1, such as 0.25")
+    if min(args.train, args.heldout) < 0:
+        raise TaskError(f"--train {args.train} --heldout {args.heldout}: a negative number of tasks; give 0 or more")
     world = make_world(WorldSpec(args.seed, args.nations, "custom", args.share))
     write_world(world, args.out, args.train, args.heldout, args.seed, progress=True)
     print(f"wrote {args.out}: kb ({args.nations} nations), train ({args.train} tasks), heldout ({args.heldout} tasks)")

@@ -29,7 +29,7 @@ _ANIMALS = tuple(
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """What a world is made from: equal specs give equal worlds. `heldout`: share of nations kept from training."""
+    """What a world is made from. `heldout`: share of nations kept from training; may be 0."""
 
     seed: int = 0
     nations: int = 240
@@ -97,11 +97,11 @@ def make_world(spec: WorldSpec | None = None) -> World:
     """
     spec = spec or WorldSpec()
     held = round(spec.nations * spec.heldout)
-    for split, count in (("training", spec.nations - held), ("held-out", held)):
-        if count < FEWEST:
+    for split, count in (("training", spec.nations - held), ("holding out", held)):
+        if count < FEWEST and (count or split == "training"):
             raise TaskError(
-                f"{spec.nations} nations leave {count} {split} ones, too few for scenes; ask for at least "
-                f"{FEWEST * 4} nations and hold out about a quarter"
+                f"of {spec.nations} nations {count} are for {split}: too few for scenes and relations; "
+                f"ask for at least {4 * FEWEST} and hold out none or about a quarter"
             )
     rng = np.random.default_rng([11, spec.seed])
     ids = [f"N{i:05d}" for i in range(spec.nations)]

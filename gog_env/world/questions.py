@@ -38,7 +38,7 @@ _FACTS: dict[str, tuple[str, ...]] = {
     "founded": ("In which year was {x} founded?", "When was {x} founded?"),
     "river": ("On which river does the capital of {x} lie?", "Which river does the capital of {x} stand on?"),
     "population": ("How many people live in {x}?", "What is the population of {x}?"),
-    "animal": ("Which animal is the animal of {x}?", "What is the national animal of {x}?"),
+    "animal": ("Which animal stands for {x}?", "What is the national animal of {x}?"),
 }
 _OF_NATION = tuple(name for name in _FACTS if name != "population")
 _RELATIONS: dict[str, tuple[str, ...]] = {

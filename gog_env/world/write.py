@@ -79,6 +79,8 @@ def write_tasks(
     """
     if split not in SPLITS:
         raise TaskError(f"there is no split {split!r}; choose {' or '.join(SPLITS)}")
+    if not world.split(split):
+        raise TaskError(f"no nation of this world is in the split {split!r}; make one with a share that is held out")
     if count < 1:
         raise TaskError(f"{count} tasks cannot be written; ask for at least 1")
     with new_folder(out) as folder:
