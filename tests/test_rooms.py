@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,13 @@ def test_every_file_says_what_it_is(room: str) -> None:
         and not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ]
     assert not silent
+
+
+def test_data_files_are_packaged() -> None:
+    """A file that code reads beside itself must be in the wheel too, or it works in a checkout only."""
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    inside = [path for room in ROOMS[:3] for path in sorted((ROOT / room).rglob("*")) if path.is_file()]
+    data = [path for path in inside if path.suffix != ".py" and "__pycache__" not in path.parts]
+    assert data, "no data files found"
+    left_out = [path.relative_to(ROOT) for path in data if not any(path.match(pattern) for pattern in patterns)]
+    assert not left_out
