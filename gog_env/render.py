@@ -51,7 +51,7 @@ def rgb_array(episode: Episode, thumbnails: Sequence[Image.Image | None] = ()) -
     elif episode.turns:
         page.results(episode.turns[-1], thumbnails, (568, 316, 936, 546))
     page.outcome(episode, (568, 562, 936, 616))
-    return np.asarray(page.image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS), dtype=np.uint8).copy()
+    return np.array(page.image.reduce(_SCALE), dtype=np.uint8)
 
 
 def ansi(episode: Episode) -> str:
@@ -142,7 +142,7 @@ class _Page:
         width, height = picture.width * scale, picture.height * scale
         x, y = left + (right - left - width) / 2, top + (bottom - top - height) / 2
         size = (max(1, round(width * _SCALE)), max(1, round(height * _SCALE)))
-        self.image.paste(picture.resize(size, Image.Resampling.LANCZOS), (round(x * _SCALE), round(y * _SCALE)))
+        self.image.paste(picture.resize(size, Image.Resampling.BICUBIC), (round(x * _SCALE), round(y * _SCALE)))
         self.rectangle((x, y, x + width, y + height), outline=_LINE)
         glances = 0
         tags: list[tuple[float, float, int]] = []  # drawn last, above all frames
@@ -269,7 +269,7 @@ class _Page:
         width, height = picture.width * scale, picture.height * scale
         x, y = left + (right - left - width) / 2, top + (bottom - top - height) / 2
         size = (max(1, round(width * _SCALE)), max(1, round(height * _SCALE)))
-        small = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        small = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
         self.image.paste(small, (round(x * _SCALE), round(y * _SCALE)))
         self.rectangle((x, y, x + width, y + height), outline=_LINE, width=0.5)
 

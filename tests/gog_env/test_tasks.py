@@ -42,7 +42,7 @@ def test_a_folder_is_read_in_order(tasks: Tasks) -> None:
     assert task.question == TRICKY
     assert task.answers == ("Gold3xyz", "Alias3xyz")
     assert task.kind == "glance" and task.evidence == ("D03",)
-    assert task.regions == ((0.2, 0.25, 0.8, 0.75),)
+    assert task.regions == ((0.2037, 0.2519, 0.7981, 0.7483),)
     assert picture_hash(task.picture()) == picture_hash(scene(3))
     assert tasks.skipped == () and len(tasks[2:5]) == 3 and tasks[2:5][0] is tasks[2]
     assert tasks.by_id("t5") is tasks[5]
