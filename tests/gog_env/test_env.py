@@ -283,3 +283,27 @@ def test_the_docstring_is_the_specification() -> None:
     ]
     for rule in fields(EpisodeConfig):
         assert f"| `{rule.name}`" in doc and f"| {rule.default} " in doc
+
+
+def test_no_arguments_are_needed(tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The embedded world, here a small one with a tiny encoder, from a folder of its own."""
+    from gog_env import embedded
+    from index.encoder import load_encoder
+
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("GOG_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(embedded, "SPEC", embedded.EmbeddedSpec(nations=24, train=8, heldout=4))
+    monkeypatch.setattr(embedded, "_nano", lambda: load_encoder(str(tiny_encoder)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gymnasium.make("GoG-VQA-v0")
+        check_env(env.unwrapped)
+        _, info = env.reset(seed=0)
+        _, _, _, _, after = env.step(Answer("x"))
+        assert after["task_id"] == info["task_id"]
+        heldout: Any = gymnasium.make("GoG-VQA-v0", split="heldout").unwrapped
+    train: Any = env.unwrapped
+    assert (len(train.tasks), len(heldout.tasks)) == (8, 4)
+    assert train.index.fingerprint == heldout.index.fingerprint
+    assert list((tmp_path / "elsewhere").iterdir()) == []
