@@ -18,6 +18,7 @@ import difflib
 import functools
 import hashlib
 import json
+import os
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
@@ -117,8 +118,11 @@ class Encoder:
             device: a torch device; None is the CPU.
         """
         self.spec = spec
-        self.device = torch.device(device or "cpu")
-        self.model = model.to(self.device).eval().requires_grad_(False)
+        try:
+            self.device = torch.device(device or "cpu")
+            self.model = model.to(self.device).eval().requires_grad_(False)
+        except (RuntimeError, AssertionError) as error:  # an unknown name, or a torch that was built without it
+            raise EncoderError(f"encoder {spec} cannot run on device {device} ({_line(error)}); use cpu") from None
         self.model_cfg = copy.deepcopy(dict(model_cfg))
         self.preprocess = preprocess
         self.text_search = text_search
@@ -209,13 +213,13 @@ def load_encoder(spec: str | Path = "nano", device: str | torch.device | None = 
     Raises:
         EncoderError: unknown model or tag, missing or damaged weights, weights of another model.
     """
-    text = str(spec)
+    text = os.path.expanduser(spec)
     if text == "nano":
         return _from_folder(NANO, "nano", device)
     if Path(text).is_dir():
         return _from_folder(Path(text), text, device)
     name, _, weights = text.partition(":")
-    if Path(text).is_absolute() or text.startswith((".", "~")) or (not weights and ("/" in text or "\\" in text)):
+    if Path(text).is_absolute() or text.startswith(".") or (not weights and ("/" in text or "\\" in text)):
         raise EncoderError(f"encoder folder {text} does not exist; {_REMEDY}")
     return _from_name(name, weights, text, device)
 

@@ -95,7 +95,10 @@ class KnowledgeIndex:
         vectors = Vectors.open(path / VECTORS, np.asarray(tables.owners, dtype=np.int64))
         text = TextIndex.open(path / TEXT, len(tables.ids))
         if not isinstance(encoder, Encoder):
-            encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
+            try:
+                encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
+            except EncoderError as error:
+                raise EncoderError(f"index {path} cannot be searched: {error}") from None
         made_with = manifest.encoder["fingerprint"]
         if encoder.fingerprint != made_with or encoder.dimension != vectors.dimension:
             raise EncoderError(

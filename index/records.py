@@ -199,6 +199,10 @@ def _load(loader: str, files: Sequence[Path], folder: str, name: str) -> Any:
             loaded = datasets.load_dataset(loader, data_files={"train": wanted}, split="train", cache_dir=folder)
             return _undecoded(loaded, datasets)
     except Exception as error:  # datasets, pyarrow and pandas each raise their own
+        if loader == "imagefolder" and files[0].suffix == ".jsonl":
+            # One row without pictures, or one that points outside, makes `datasets` give up the whole imagefolder. Its
+            # rows are plain JSON: read as such, that row is the only one without a picture.
+            return _load("json", files, folder, name)
         while error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]
         if loader == "parquet" and "BatchSize must be greater than 0" in str(error):  # what it says of no rows at all

@@ -215,7 +215,7 @@ def _move_into_place(folder: Path, out: Path, force: bool) -> None:
 
 def _stays_inside(name: Any) -> bool:
     """True for a plain relative path: no parent, no root, no drive, no backslash."""
-    if not isinstance(name, str) or not name or set(name) & set('\\:\0'):
+    if not isinstance(name, str) or not name or set(name) & set("\\:\0"):
         return False
     parts = name.split("/")
     return not PurePosixPath(name).is_absolute() and all(part not in ("", ".", "..") for part in parts)
