@@ -147,15 +147,9 @@ def _touch(a: Box, b: Box) -> bool:
 def _spots(count: int, rng: np.random.Generator) -> list[tuple[float, float, float]]:
     """Centre and width of each banner, in fractions of the picture, in random order."""
     if count == 1:
-        width = float(rng.uniform(0.46, 0.8))
-        room = 0.5 - width / 2 - 0.03
-        return [
-            (
-                0.5 + float(rng.uniform(-room, room)),
-                0.5 + float(rng.uniform(-0.6, 0.6)) * max(0.43 - width / 2, 0),
-                width,
-            )
-        ]
+        width = float(rng.uniform(0.6, 0.9))
+        across, down = 0.47 - width / 2, max(0.43 - width / 2, 0) * 0.6
+        return [(0.5 + float(rng.uniform(-across, across)), 0.5 + float(rng.uniform(-down, down)), width)]
     layout = _LAYOUTS[count][int(rng.integers(len(_LAYOUTS[count])))]
     largest = {2: 0.4, 3: 0.32, 4: 0.3}[count]
     spots = []
@@ -173,8 +167,9 @@ def _cloth(
     banner: Banner, spot: tuple[float, float, float], rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[Image.Image, int, int]:
     """A banner bent and lit: an RGBA patch and the pixel at its upper left corner."""
-    width = max(round(spot[2] * size[0]), 8)
-    height = max(round(width / float(rng.uniform(1.3, 1.75))), 6)
+    ratio = float(rng.uniform(1.3, 1.75))
+    width = round(min(spot[2] * size[0], 0.8 * ratio * size[1]))
+    height = round(width / ratio)
     flat = draw(banner, width, height)
     strips = max(width // 8, 6)
     u = np.linspace(0, 1, strips + 1)
@@ -232,7 +227,7 @@ def _occlude(
     for x0, y0, x1, y1 in frames:
         if rng.random() > 0.45:
             continue
-        small = float(rng.uniform(0.08, 0.2)) * (x1 - x0) * width
+        small = float(rng.uniform(0.06, 0.15)) * (x1 - x0) * width
         edge = float(rng.random())
         x, y = ((edge, float(rng.integers(2))), (float(rng.integers(2)), edge))[int(rng.integers(2))]
         cx, cy = (x0 + x * (x1 - x0)) * width, (y0 + y * (y1 - y0)) * height
