@@ -3,7 +3,6 @@
 - An encoder folder has open_clip's hub layout: `open_clip_config.json` (`model_cfg`, `preprocess_cfg`, and our
   optional block `gog`) beside `open_clip_model.safetensors`. `index.train_encoder` writes such a folder;
   `index/nano` is one.
-- Pictures are squashed to the model's size, never centre-cropped: in a crop that a policy chose, the edges matter.
 - An encoder's fingerprint is the SHA-256 of what decides its vectors: configuration, preprocessing, every weight.
   Its name and where it lies do not count.
 - Weights are read as data only (safetensors, or `torch.load` with `weights_only`); nothing in a checkpoint is
@@ -18,8 +17,8 @@ import difflib
 import functools
 import hashlib
 import json
+import logging
 import os
-import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,59 +30,12 @@ from PIL import Image
 
 from index import torchvision_ops  # noqa: F401  (before open_clip, which imports torchvision)
 from index.errors import EncoderError
-from index.images import open_picture
+from index.inputs import RESIZE, ByteTokenizer, Preprocess
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 NANO = Path(__file__).parent / "nano"
-_RESIZE = "squash, PIL bicubic"
 _REMEDY = "name a folder that `python -m index.train_encoder` wrote"
-
-
-class ByteTokenizer:
-    """Text as UTF-8 bytes, for text towers too small to afford a vocabulary.
-
-    Ids: 0 padding, 1..256 the bytes, 257 start, 258 end (the highest, which CLIP's `argmax` pooling looks for).
-    """
-
-    vocab_size = 259
-    start, end = 257, 258
-
-    def __init__(self, context_length: int = 64) -> None:
-        """Keeps the fixed length of its outputs."""
-        self.context_length = context_length
-
-    def __call__(self, texts: str | Sequence[str], context_length: int | None = None) -> torch.Tensor:
-        """Returns int64 ids of shape (texts, context length); a text that is too long is cut, its end mark kept."""
-        texts = [texts] if isinstance(texts, str) else list(texts)
-        length = context_length or self.context_length
-        ids = torch.zeros(len(texts), length, dtype=torch.long)
-        for row, text in enumerate(texts):
-            plain = " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-            body = [byte + 1 for byte in plain.encode("utf-8", "replace")][: length - 2]
-            tokens = [self.start, *body, self.end]
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-        return ids
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocess:
-    """How pixels become a model's input: `size` is (width, height) in pixels; `mean` and `std` are of RGB in 0..1."""
-
-    size: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def array(self, picture: Image.Image) -> np.ndarray:
-        """One picture as float32 (3, height, width)."""
-        small = open_picture(picture).resize(self.size, Image.Resampling.BICUBIC)
-        values: np.ndarray = np.asarray(small, dtype=np.float32) / np.float32(255)
-        values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(values.transpose(2, 0, 1))
-
-    def __call__(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
-        """Pictures as a float32 tensor (pictures, 3, height, width)."""
-        return torch.from_numpy(np.stack([self.array(picture) for picture in pictures]))
 
 
 class Encoder:
@@ -143,7 +95,7 @@ class Encoder:
         """SHA-256 (hex) of configuration, preprocessing and weights."""
         head = {
             "model_cfg": _canonical_config(self.model_cfg),
-            "preprocess": {**dataclasses.asdict(self.preprocess), "resize": _RESIZE},
+            "preprocess": {**dataclasses.asdict(self.preprocess), "resize": RESIZE},
         }
         digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
         for name, tensor in sorted(self.model.state_dict().items()):
@@ -339,11 +291,16 @@ def _from_name(name: str, weights: str, spec: str, device: str | torch.device | 
         if not tag_cfg:
             kind = "does not exist" if {"/", "\\", "."} & set(weights) else f"is neither a file nor a tag of {name}"
             raise EncoderError(f"encoder {spec}: {weights} {kind}; name a weights file or a tag ({_some(tags)})")
+        hub = logging.getLogger("huggingface_hub")
+        level = hub.level
+        hub.setLevel(logging.ERROR)  # it tells of every retry; we say once what is missing
         try:
             path = Path(download_pretrained(tag_cfg))
         except Exception as error:  # network, disk, hub: all of them mean that the weights are not here
             reason = f"its weights cannot be downloaded ({_line(error)})"
             raise EncoderError(f"encoder {spec}: {reason}; use {name}:/path/to/weights") from None
+        finally:
+            hub.setLevel(level)
         if tag_cfg.get("quick_gelu"):  # open_clip only warns, and then computes with the wrong activation
             model_cfg["quick_gelu"] = True
     try:

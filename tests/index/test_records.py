@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from index.errors import SourceError
-from index.records import read_rows, read_source
+from index.records import read_source
+from index.rows import read_rows
 from tests.conftest import ROOT, draw, tiny_rows, write_source
 
 
