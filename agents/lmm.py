@@ -45,7 +45,18 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"cannot load a model from {path}: {reason}") from None
+    # TRL pads prompts on the left but lets the processor pad their picture masks its own way: both must agree.
+    processor.tokenizer.padding_side = "left"
     return model.eval(), processor, load_card(path)
+
+
+def picture_tokens(model: Any) -> list[int]:
+    """Ids of the tokens that stand for pictures, which a model must never write itself.
+
+    A sampled picture token has no picture behind it: the next forward pass would fail, or read the wrong one.
+    """
+    names = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    return sorted({value for name in names if (value := getattr(model.config, name, None)) is not None})
 
 
 def encode_chats(processor: Any, chats: Sequence[list[dict[str, Any]]], tools: list[Any] | None) -> Any:
@@ -102,6 +113,7 @@ class LmmPolicy:
         batch = encode_chats(self.processor, [tool_call.messages(view, self.card) for view in views], tools)
         batch = batch.to(self.model.device)
         options: dict[str, Any] = {"max_new_tokens": self.card.max_new_tokens, "do_sample": False}
+        options["suppress_tokens"] = picture_tokens(self.model) or None
         if self.temperature > 0:
             options.update(do_sample=True, temperature=self.temperature, top_k=0, top_p=1.0)
             names = "|".join(f"{view.task_id}/{len(view.turns)}" for view in views)

@@ -113,6 +113,7 @@ def train(
     import torch
     from trl import GRPOConfig, GRPOTrainer
 
+    from agents.lmm import picture_tokens
     from agents.logs import JsonLinesLog
     from agents.tools import GlanceOrGazeTools, episode_rewards
     from gog_env.trajectory import record, to_line
@@ -151,6 +152,7 @@ def train(
         max_tool_calling_iterations=config.max_turns - 1,
         temperature=temperature,
         top_k=0,
+        generation_kwargs={"suppress_tokens": picture_tokens(model)},
         learning_rate=lr,
         lr_scheduler_type="constant",
         beta=beta,

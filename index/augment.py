@@ -75,9 +75,9 @@ def restyle(pictures: Tensor, generator: torch.Generator, p: float) -> tuple[Ten
 
 
 def _crop_box(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Corners (n, 2), (n, 2) of the crop in units of the picture's own box: grown up to 1.8, edges moved up to 0.36."""
-    grow = torch.where(_chance(generator, 0.3, n), 1.0, _uniform(generator, 0.9, 1.8, n))
-    amount = torch.where(_chance(generator, 0.3, n), 0.0, _uniform(generator, 0.0, 0.36, n))
+    """Corners (n, 2), (n, 2) of the crop in units of the picture's own box: grown up to 1.8, edges moved up to 0.38."""
+    grow = torch.where(_chance(generator, 0.4, n), 1.0, _uniform(generator, 0.85, 1.8, n))
+    amount = torch.where(_chance(generator, 0.2, n), 0.0, _uniform(generator, 0.0, 0.38, n))
     low = 0.5 - grow[:, None] / 2 + amount[:, None] * _uniform(generator, -1, 1, n, 2)
     high = 0.5 + grow[:, None] / 2 + amount[:, None] * _uniform(generator, -1, 1, n, 2)
     return low, torch.maximum(high, low + 0.3)

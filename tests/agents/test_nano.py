@@ -1,0 +1,117 @@
+"""The nano model's folder: real classes, loaded offline, and a template that marks exactly what the assistant writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from agents.card import NANO, load_card
+from agents.nano.architecture import Size, make_model, make_processor, make_tokenizer
+from index.errors import ModelError
+
+TEXTS = ["The capital of Veloria is Tashmir, on the river Ålo.", "Which nation's banner is at the top left?"]
+
+
+@pytest.fixture(scope="session")
+def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised nano model of the smallest size."""
+    folder = tmp_path_factory.mktemp("nano") / "model"
+    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
+    tokenizer = make_tokenizer(TEXTS * 20, size.vocabulary)
+    make_model(tokenizer, size).save_pretrained(folder)
+    make_processor(tokenizer, size).save_pretrained(folder)
+    NANO.save(folder)
+    return folder
+
+
+def chat() -> list[dict[str, Any]]:
+    picture = Image.new("RGB", (96, 64), "red")
+    call = {"type": "function", "function": {"name": "gaze", "arguments": '{"box": [120, 300, 400, 500]}'}}
+    return [
+        {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "Whose is it?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": ""}], "tool_calls": [call]},
+        {"role": "tool", "name": "gaze", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "[1] V"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "<answer> Veloria</answer>"}]},
+    ]
+
+
+def test_it_loads_through_the_auto_classes(nano_folder: Path) -> None:
+    from agents.lmm import load_model
+
+    model, processor, card = load_model(nano_folder)
+    assert type(model).__name__ == "Qwen3VLForConditionalGeneration" and type(processor).__name__ == "Qwen3VLProcessor"
+    assert card == NANO and processor.tokenizer.response_template["fields"]["tool_calls"]["open"] == "<tool_call>"
+    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight, "embeddings are tied"
+
+
+def test_the_mask_covers_exactly_what_the_assistant_wrote(nano_folder: Path) -> None:
+    from agents.lmm import load_model
+
+    _, processor, _ = load_model(nano_folder)
+    batch = processor.apply_chat_template(
+        [chat()], tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="pt"
+    )
+    ids, mask = batch["input_ids"][0], batch["assistant_masks"][0].bool()
+    assert processor.tokenizer.decode(ids[mask]) == (
+        '<tool_call>\n{"name": "gaze", "arguments": {"box": [120, 300, 400, 500]}}\n</tool_call><|im_end|>'
+        "<answer> Veloria</answer><|im_end|>"
+    )
+    rest = processor.tokenizer.decode(ids[~mask])
+    assert "[1] V" in rest and "Whose is it?" in rest and rest.count("<|vision_start|>") == 2
+
+
+def test_trl_takes_the_template_for_tools(nano_folder: Path) -> None:
+    from trl.chat_template_utils import (
+        get_training_chat_template,
+        is_chat_template_prefix_preserving,
+        parse_response,
+        supports_tool_calling,
+    )
+
+    from agents.lmm import load_model
+
+    _, processor, _ = load_model(nano_folder)
+    assert supports_tool_calling(processor) and is_chat_template_prefix_preserving(processor)
+    assert get_training_chat_template(processor) is None, "nothing needs patching"
+    prefix = processor.tokenizer("<|im_start|>assistant\n")["input_ids"]
+    ids = processor.tokenizer('<tool_call>\n{"name": "search", "arguments": {"query": " Ålo"}}\n</tool_call><|im_end|>')
+    parsed = parse_response(processor.tokenizer, ids["input_ids"], prefix=prefix)
+    assert parsed["tool_calls"][0]["function"] == {"name": "search", "arguments": {"query": " Ålo"}}
+
+
+def test_digits_are_single_tokens_and_fixed_parts_are_one(nano_folder: Path) -> None:
+    from agents.lmm import load_model
+
+    tokenizer = load_model(nano_folder)[1].tokenizer
+    tokens = tokenizer.tokenize('{"name": "gaze", "arguments": {"box": [120, 3]}}')
+    assert tokens[0].startswith('{"name"') and tokens[1:4] == ["1", "2", "0"] and tokens[-1] == "]}}"
+
+
+def test_the_same_seed_gives_the_same_model_and_tokenizer(nano_folder: Path) -> None:
+    import torch
+
+    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
+    tokenizers = [make_tokenizer(TEXTS * 20, 400) for _ in range(2)]
+    assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
+    states = [make_model(tokenizers[0], size, seed=3).state_dict() for _ in range(2)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+@pytest.mark.parametrize(("content", "complaint"), [("{", "not a policy card"), ('{"scale": 1}', "unknown fields ['scale']")])
+def test_a_broken_card_is_named(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / "gog_policy.json").write_text(content)
+    with pytest.raises(ModelError, match="gog_policy.json") as caught:
+        load_card(tmp_path)
+    assert complaint in str(caught.value)
+
+
+def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
+    from agents.lmm import load_model
+
+    with pytest.raises(ModelError, match="does not exist"):
+        load_model(tmp_path / "nowhere")
+    with pytest.raises(ModelError, match="no config.json"):
+        load_model(tmp_path)
