@@ -1,7 +1,7 @@
 """How a model is to be used as a policy: the few facts that its weights do not say.
 
-A model folder may hold a `gog_policy.json` with these fields. Without one, the defaults suit an instruction-tuned Qwen3-VL: system
-prompt, tools in the chat template, boxes in thousandths of the picture.
+A model folder may hold a `gog_policy.json` with these fields. Without one, the defaults suit an instruction-tuned
+Qwen3-VL: system prompt, tools in the chat template, boxes in thousandths of the picture.
 """
 
 from __future__ import annotations
@@ -62,5 +62,7 @@ def load_card(folder: str | Path) -> PolicyCard:
     except (ValueError, TypeError) as error:
         raise ModelError(f"{path} is not a policy card ({error}); delete it to use the defaults") from None
     if unknown:
-        raise ModelError(f"{path} has unknown fields {sorted(unknown)}; it may come from a newer version of this package")
+        raise ModelError(
+            f"{path} has unknown fields {sorted(unknown)}; it may come from a newer version of this package"
+        )
     return PolicyCard(**values)

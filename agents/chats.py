@@ -1,8 +1,8 @@
 """Chats as tables: what supervised training reads, and what demonstrations are written as.
 
-A row is `{"messages": [...], "images": [...]}`: the common `messages` layout, pictures in the order in which they occur. Inside the
-messages a picture is `{"type": "image"}`, and a call's arguments are a JSON string, so that all rows of a table have one type. A table
-is one Parquet file that `datasets.load_dataset` reads anywhere.
+A row is `{"messages": [...], "images": [...]}`: the common `messages` layout, pictures in the order in which they
+occur. Inside the messages a picture is `{"type": "image"}`, and a call's arguments are a JSON string, so that all
+rows of a table have one type. A table is one Parquet file that `datasets.load_dataset` reads anywhere.
 """
 
 from __future__ import annotations
@@ -64,7 +64,9 @@ def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 5
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    call = pa.struct([("type", pa.string()), ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())]))])
+    call = pa.struct(
+        [("type", pa.string()), ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())]))]
+    )
     block = pa.struct([("type", pa.string()), ("text", pa.string())])
     message = pa.struct(
         [("role", pa.string()), ("content", pa.list_(block)), ("name", pa.string()), ("tool_calls", pa.list_(call))]
@@ -106,7 +108,8 @@ def _grouped(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[st
 
 
 def read_chats(path: str | Path) -> Any:
-    """Opens a table of chats as a `datasets.Dataset`: messages in plain form, pictures decoded in their places on access.
+    """Opens a table of chats as a `datasets.Dataset`: messages in plain form, pictures decoded in their places on
+    access.
 
     Raises:
         TaskError: the file is missing or is not such a table.
@@ -131,8 +134,8 @@ def decoded(table: Any) -> Any:
 def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Puts the pictures into their places in the messages.
 
-    TRL fills places in user messages only, and keeps pictures that are in place already. So the trainer gets an empty `images`
-    column, whose presence tells it that the table has pictures.
+    TRL fills places in user messages only, and keeps pictures that are in place already. So the trainer gets an empty
+    `images` column, whose presence tells it that the table has pictures.
     """
     from PIL import Image
 

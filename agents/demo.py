@@ -2,8 +2,9 @@
 
     python -m agents.demo            (make demo)
 
-It builds the embedded world's index at first use, takes the shipped nano policy (SFT), trains it by GRPO on training tasks, and evaluates
-it before and after on held-out tasks beside the baselines that read perfectly. Everything is written to `runs/demo`.
+It builds the embedded world's index at first use, takes the shipped nano policy (SFT), trains it by GRPO on training
+tasks, and evaluates it before and after on held-out tasks beside the baselines that read perfectly. Everything is
+written to `runs/demo`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         play(make(tasks, index, options.seed), name)
     play(LmmPolicy(model), "nano SFT")
     print(f"3/4  {options.steps} GRPO steps on training tasks", flush=True)
-    train_rl.main(["--model", str(model), "--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out / "rl")])
+    train_rl.main(
+        ["--model", str(model), "--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out / "rl")]
+    )
     print("4/4  the nano policy after RL", flush=True)
     play(LmmPolicy(out / "rl" / "model"), "nano SFT+RL")
     print(f"\n{table(results)}\n")

@@ -2,11 +2,11 @@
 
     python -m agents.demonstrations --tasks PATH --index PATH --out demos.parquet --seed 0
 
-Decisions: the oracle knows the regions and evidence of a task but acts through the environment like any policy, so that every result
-in a demonstration is what the index really returned. It glances where one thing fills the picture, gazes at the regions
-otherwise, follows up by text search on names it has not seen yet, and answers; what needs nothing looked up it answers at once. Boxes
-are rounded to a hundredth and moved a little, so that the learner does not meet only perfect ones. What does not earn full
-reward is dropped and counted.
+Decisions: the oracle knows the regions and evidence of a task but acts through the environment like any policy, so
+that every result in a demonstration is what the index really returned. It glances where one thing fills the picture,
+gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers; what needs
+nothing looked up it answers at once. Boxes are rounded to a hundredth and moved a little, so that the learner does
+not meet only perfect ones. What does not earn full reward is dropped and counted.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ def demonstrate(
 def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[str, Any]]:
     """Episodes as rows of a table of chats, in the words of the card's dialect."""
     for episode in episodes:
-        yield row_of_chat(
-            tool_call.messages(episode.view, card), task=episode.view.task_id, kind=episode.task.kind
-        )
+        yield row_of_chat(tool_call.messages(episode.view, card), task=episode.view.task_id, kind=episode.task.kind)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,8 +97,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--tasks", help="tasks to demonstrate (default: the embedded world's training tasks)")
     parser.add_argument("--index", help="sealed index to search (default: the embedded world's)")
-    parser.add_argument("--model", help="model folder whose card says how chats are written (default: the nano policy's)")
-    parser.add_argument("--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)")
+    parser.add_argument(
+        "--model", help="model folder whose card says how chats are written (default: the nano policy's)"
+    )
+    parser.add_argument(
+        "--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)"
+    )
     parser.add_argument("--limit", type=int, help="use the first LIMIT tasks only")
     parser.add_argument("--seed", type=int, default=0, help="seed of the boxes' looseness (default: 0)")
     options = parser.parse_args(argv)
@@ -118,7 +120,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     kept = write_chats(counted(), options.out)
     if not kept:
-        raise TaskError("no demonstration earned full reward; do the tasks have evidence and regions that this index holds?")
+        raise TaskError(
+            "no demonstration earned full reward; do the tasks have evidence and regions that this index holds?"
+        )
     print(f"kept {kept} of {len(tasks)} episodes ({dict(sorted(kinds.items()))}) in {options.out}")
     return 0
 

@@ -3,8 +3,9 @@
     policy = LmmPolicy("runs/sft/model")          # a folder that AutoProcessor and AutoModelForImageTextToText load
     actions = policy.act([episode.view for episode in episodes])
 
-Decisions: the whole chat is read again at every turn, left-padded in one batch, so that the policy keeps no state between calls and
-any model of the class works. Sampling is seeded from the episode's task and turn, never from the order of calls.
+Decisions: the whole chat is read again at every turn, left-padded in one batch, so that the policy keeps no state
+between calls and any model of the class works. Sampling is seeded from the episode's task and turn, never from the
+order of calls.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
 
     folder = Path(path)
     if not folder.exists() and (folder.is_absolute() or str(path).count("/") != 1 or str(path).startswith(".")):
-        raise ModelError(f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id")
+        raise ModelError(
+            f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id"
+        )
     if folder.exists() and not (folder / "config.json").is_file():
-        raise ModelError(f"{path} holds no config.json, so it is not a model; name the folder that save_pretrained wrote")
+        raise ModelError(
+            f"{path} holds no config.json, so it is not a model; name the folder that save_pretrained wrote"
+        )
     try:
         processor = AutoProcessor.from_pretrained(str(path))
         model = AutoModelForImageTextToText.from_pretrained(str(path), dtype=getattr(torch, dtype))

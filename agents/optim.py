@@ -1,8 +1,8 @@
 """Muon for the matrices, AdamW for the rest, as one optimizer that a `transformers` trainer takes.
 
-A nano policy trained from nothing by AdamW alone learns neither boxes nor copying in the time that two cores allow; with Muon
-(Keller Jordan, "Muon: an optimizer for hidden layers", 2024) for the hidden matrices it learns both. Embeddings, biases, norms and
-convolutions stay with AdamW, as Muon's author advises.
+A nano policy trained from nothing by AdamW alone learns neither boxes nor copying in the time that two cores allow;
+with Muon (Keller Jordan, "Muon: an optimizer for hidden layers", 2024) for the hidden matrices it learns both.
+Embeddings, biases, norms and convolutions stay with AdamW, as Muon's author advises.
 """
 
 from __future__ import annotations

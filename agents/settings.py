@@ -17,7 +17,18 @@ from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task
 from index.errors import ModelError
 
-LIBRARIES = ("torch", "transformers", "trl", "datasets", "gymnasium", "faiss-cpu", "open_clip_torch", "bm25s", "numpy", "pillow")
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "trl",
+    "datasets",
+    "gymnasium",
+    "faiss-cpu",
+    "open_clip_torch",
+    "bm25s",
+    "numpy",
+    "pillow",
+)
 
 
 def open_world(index: Any, tasks: Any, split: str, limit: int | None = None) -> tuple[Any, Sequence[Task]]:

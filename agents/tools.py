@@ -1,9 +1,10 @@
 """The environment as TRL's GRPO trainer takes it: an object whose public methods are the tools.
 
-`GRPOTrainer(environment_factory=…)` makes every public method of an instance a tool, pools the instances, and calls `reset(**row)`
-before each rollout. So this adapter has exactly `glance`, `gaze`, `search` and `reset`; the reward is a function beside it, which
-also sees the last assistant message, where the answer stands. An `Episode` underneath keeps the rules: the same turns, results and
-rewards as in `GoG-VQA-v0`, so that every rollout's trajectory replays to the reward it was trained on.
+`GRPOTrainer(environment_factory=…)` makes every public method of an instance a tool, pools the instances, and calls
+`reset(**row)` before each rollout. So this adapter has exactly `glance`, `gaze`, `search` and `reset`; the reward is
+a function beside it, which also sees the last assistant message, where the answer stands. An `Episode` underneath
+keeps the rules: the same turns, results and rewards as in `GoG-VQA-v0`, so that every rollout's trajectory replays to
+the reward it was trained on.
 """
 
 from __future__ import annotations

@@ -3,10 +3,11 @@
     python -m agents.train_rl                                              # the nano policy on the embedded world
     python -m agents.train_rl --model PATH --index PATH --tasks PATH --steps 20 --out runs/rl
 
-Decisions: TRL's `environment_factory` runs the tools (`agents.tools`), so crops and results are those of `GoG-VQA-v0`, pictures
-included, and tokens and pictures that a tool returned are masked out of the loss. The reward is the environment's,
-`(1-λ)·accuracy + λ·format`, minus a cost for calls if asked. Groups are normalised as in GRPO. Every rollout's trajectory is kept and replays
-to the reward it was trained on. Same seed, versions and threads: same losses and weights, to the bit, on CPU.
+Decisions: TRL's `environment_factory` runs the tools (`agents.tools`), so crops and results are those of
+`GoG-VQA-v0`, pictures included, and tokens and pictures that a tool returned are masked out of the loss. The reward
+is the environment's, `(1-λ)·accuracy + λ·format`, minus a cost for calls if asked. Groups are normalised as in GRPO.
+Every rollout's trajectory is kept and replays to the reward it was trained on. Same seed, versions and threads: same
+losses and weights, to the bit, on CPU.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def prompt_rows(tasks: Sequence[Task], card: PolicyCard) -> Any:
 
 
 def step_metrics(records: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """What a step's rollouts did, from their trajectory records: the measures of `agents.measures` that a curve needs."""
+    """What a step's rollouts did: the measures of `agents.measures` that a curve needs."""
     from agents.measures import measure
 
     values = measure(records)
@@ -121,7 +122,9 @@ def train(
     rollouts = group_size * groups
     micro = micro_batch or rollouts
     if rollouts % micro:
-        raise TaskError(f"--micro-batch {micro} must divide the {rollouts} rollouts of a step (--group-size x --groups)")
+        raise TaskError(
+            f"--micro-batch {micro} must divide the {rollouts} rollouts of a step (--group-size x --groups)"
+        )
     by_id = {task.id: task for task in tasks}
     peft = None
     if lora_rank:
@@ -131,7 +134,7 @@ def train(
 
     def reward(
         environments: Any, completions: Any, log_metric: Any, trainer_state: Any, **columns: Any
-    ) -> list[float]:
+    ) -> list[float | None]:
         def keep(episodes: list[Episode]) -> None:
             records = [record(episode, index.fingerprint) for episode in episodes]
             for name, value in step_metrics(records).items():
@@ -140,7 +143,7 @@ def train(
                 with trajectories.open("a", encoding="utf-8") as file:
                     file.writelines(to_line({**one, "step": trainer_state.global_step}) + "\n" for one in records)
 
-        return episode_rewards(environments, completions, keep)
+        return [*episode_rewards(environments, completions, keep)]
 
     arguments = GRPOConfig(
         output_dir=str(out),
@@ -197,13 +200,19 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--group-size", type=int, default=8, help="rollouts a task (default: %(default)s)")
     parser.add_argument("--groups", type=int, default=4, help="tasks a step (default: %(default)s)")
     parser.add_argument("--micro-batch", type=int, help="rollouts a forward pass (default: all of a step)")
-    parser.add_argument("--lr", type=float, default=1e-4, help="learning rate (default: %(default)s; paper: 2e-6 at 7B)")
-    parser.add_argument("--beta", type=float, default=0.0, help="weight of the KL term (default: %(default)s; paper: 0.001)")
+    parser.add_argument(
+        "--lr", type=float, default=1e-4, help="learning rate (default: %(default)s; paper: 2e-6 at 7B)"
+    )
+    parser.add_argument(
+        "--beta", type=float, default=0.0, help="weight of the KL term (default: %(default)s; paper: 0.001)"
+    )
     parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling (default: %(default)s)")
     parser.add_argument("--format-weight", type=float, default=0.1, help="λ of the reward (default: %(default)s)")
     parser.add_argument("--call-cost", type=float, default=0.0, help="price of a call (default: %(default)s)")
     parser.add_argument("--max-completion", type=int, help="tokens after the prompt (default: nano 768, others 8192)")
-    parser.add_argument("--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)")
+    parser.add_argument(
+        "--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)"
+    )
     parser.add_argument("--limit", type=int, help="use the first LIMIT tasks only")
     parser.add_argument("--seed", type=int, default=0, help="seed of the run (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
@@ -233,12 +242,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         trained.save_pretrained(folder / "model")
         processor.save_pretrained(folder / "model")
         card.save(folder / "model")
-        facts = {"command": " ".join(sys.argv), "options": vars(options), "versions": versions()}
+        facts: dict[str, Any] = {"command": " ".join(sys.argv), "options": vars(options), "versions": versions()}
         facts |= {"index": index.fingerprint, "tasks": len(tasks), "seconds": round(time.perf_counter() - start, 1)}
         write_json(folder / "run.json", facts)
     rows = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]
     rewards = [row["reward"] for row in rows if "reward" in row]
-    print(f"{len(rewards)} steps, mean reward {rewards[0]:.3f} -> {rewards[-1]:.3f}; model in {Path(options.out) / 'model'}")
+    print(f"{len(rewards)} steps, mean reward {rewards[0]:.3f} -> {rewards[-1]:.3f}")
+    print(f"model, log and trajectories: {options.out}/")
     return 0
 
 

@@ -2,9 +2,10 @@
 
     python -m agents.train_sft --demos demos.parquet --model PATH --out runs/sft --seed 0
 
-Decisions: the chat template marks the assistant's turns (`{% generation %}`), so questions, results and pictures never enter the loss.
-A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA with AdamW (`--lora-rank 8 --optimizer
-adamw`, as in the paper). The run is the same for the same seed and thread count. The result is a model folder with its card.
+Decisions: the chat template marks the assistant's turns (`{% generation %}`), so questions, results and pictures
+never enter the loss. A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA
+with AdamW (`--lora-rank 8 --optimizer adamw`, as in the paper). The run is the same for the same seed and thread
+count. The result is a model folder with its card.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def train(
     seed: int = 0,
     log: Path | None = None,
     in_order: bool = False,
+    decay: bool = True,
+    precision: str = "float32",
 ) -> Any:
     """Trains `model` on a dataset of chats.
 
@@ -49,18 +52,20 @@ def train(
         batch_size: chats a device and forward pass.
         optimizer: `muon` (Muon for matrices at `lr`, AdamW at 0.15 of it for the rest) or `adamw`.
         lr: learning rate (default: 0.02 for Muon, 1e-4 for AdamW).
-        warmup: share of the steps with a rising rate; it falls as a cosine afterwards.
+        warmup: share of the steps with a rising rate.
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
         accumulate: forward passes a step.
         seed: of order, dropout and adapters.
         log: JSON-lines file for the trainer's logs.
         in_order: take the chats in the dataset's order instead of a seeded shuffle.
+        decay: let the rate fall as a cosine after the warm-up; else it stays.
+        precision: `float32`, or `bfloat16` for mixed precision (weights stay in float32).
 
     Returns:
         The trained model, adapters merged.
     """
     import torch
-    from transformers import get_cosine_schedule_with_warmup
+    from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
     from trl import SFTConfig, SFTTrainer
 
     from agents.logs import JsonLinesLog
@@ -71,7 +76,12 @@ def train(
         optim: torch.optim.Optimizer = MuonWithAdamW(model.named_parameters(), rate, rate * 0.15)
     else:
         optim = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=lr or 1e-4, weight_decay=0.0)
-    schedule = get_cosine_schedule_with_warmup(optim, max(1, int(warmup * steps)), steps)
+    rising = max(1, int(warmup * steps))
+    schedule = (
+        get_cosine_schedule_with_warmup(optim, rising, steps)
+        if decay
+        else get_constant_schedule_with_warmup(optim, rising)
+    )
     peft = None
     if lora_rank:
         from peft import LoraConfig
@@ -87,7 +97,7 @@ def train(
         assistant_only_loss=True,
         max_length=None,
         gradient_checkpointing=bool(lora_rank),
-        bf16=bool(lora_rank) and torch.cuda.is_available(),
+        bf16=precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         logging_steps=max(1, min(20, steps // 20)),
         save_strategy="no",
@@ -116,12 +126,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.train_sft",
-        description="Fine-tune a policy on demonstrations (default: the nano policy, the embedded world's demonstrations).",
+        description="Fine-tune a policy on demonstrations (default: the nano policy, the embedded world).",
         epilog="example: python -m agents.train_sft --steps 50 --out runs/sft",
     )
     parser.add_argument("--model", help="model folder or hub id to start from (default: the shipped nano policy)")
     parser.add_argument("--demos", nargs="*", help="tables of chats (default: demonstrations made from --tasks)")
-    parser.add_argument("--tasks", help="tasks to demonstrate where --demos is not given (default: the embedded world's)")
+    parser.add_argument(
+        "--tasks", help="tasks to demonstrate where --demos is not given (default: the embedded world's)"
+    )
     parser.add_argument("--index", help="index for those demonstrations (default: the embedded world's)")
     parser.add_argument("--out", default="runs/sft", help="folder of the run (default: %(default)s)")
     parser.add_argument("--steps", type=int, default=100, help="optimizer steps (default: %(default)s)")
@@ -129,7 +141,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--accumulate", type=int, default=1, help="forward passes a step (default: %(default)s)")
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="adamw", help="default: %(default)s")
     parser.add_argument("--lr", type=float, help="learning rate (default: muon 0.02, adamw 1e-4)")
-    parser.add_argument("--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default: %(default)s")
+    parser.add_argument(
+        "--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the run (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
     options = parser.parse_args(argv)
@@ -154,13 +169,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         trained = train(
             model, processor, chats, folder / "trainer", steps=options.steps, batch_size=options.batch_size,
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
-            seed=options.seed, log=folder / "log.jsonl",
+            seed=options.seed, log=folder / "log.jsonl", precision=options.precision,
         )  # fmt: skip
         trained.save_pretrained(folder / "model")
         processor.save_pretrained(folder / "model")
         card.save(folder / "model")
         facts = {"command": " ".join(sys.argv), "options": vars(options), "versions": versions()}
-        write_json(folder / "run.json", {**facts, "chats": len(chats), "seconds": round(time.perf_counter() - start, 1)})
+        write_json(
+            folder / "run.json", {**facts, "chats": len(chats), "seconds": round(time.perf_counter() - start, 1)}
+        )
     final = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]
     loss = next((row["loss"] for row in reversed(final) if "loss" in row), float("nan"))
     print(f"trained {options.steps} steps, last loss {loss:.4f}; model in {Path(options.out) / 'model'}")

@@ -1,7 +1,8 @@
 """The few exceptions of the project, and how a command reports them.
 
-Every message is one line that names the culprit (file, row, field) and says what to do next. A command raises one of these;
-`cli` prints it as `error: …` and exits with status 2, so that a user never meets a traceback for a mistake of input.
+Every message is one line that names the culprit (file, row, field) and says what to do next. A command raises one of
+these; `cli` prints it as `error: …` and exits with status 2, so that a user never meets a traceback for a mistake of
+input.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Lets `import torchvision` succeed where its compiled operators do not load.
 
-Some builds of torchvision expect CUDA libraries; beside a CPU build of torch their `torchvision::nms` is missing, and the import
-dies although nothing here uses it. Declaring the two operator schemas first is enough. Where the operators exist, this does
-nothing. Import this module before anything that imports torchvision (open_clip, processors of transformers).
+Some builds of torchvision expect CUDA libraries; beside a CPU build of torch their `torchvision::nms` is missing, and
+the import dies although nothing here uses it. Declaring the two operator schemas first is enough. Where the operators
+exist, this does nothing. Import this module before anything that imports torchvision (open_clip, processors of
+transformers).
 """
 
 from __future__ import annotations

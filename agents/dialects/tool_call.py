@@ -3,9 +3,10 @@
     <tool_call>{"name": "gaze", "arguments": {"box": [120, 300, 400, 500]}}</tool_call>        one call a turn, or
     <answer>Tashmir</answer>                                                                     to end the episode
 
-Decisions: boxes are integers on the scale of the model's card (thousandths for Qwen3-VL), never guessed from their magnitude. A turn
-is one action: two calls, a call beside an answer, or text with neither are malformed, with a reason the model can read. Only the
-assistant's own last message is ever searched for an answer, so that no retrieved document can supply one.
+Decisions: boxes are integers on the scale of the model's card (thousandths for Qwen3-VL), never guessed from their
+magnitude. A turn is one action: two calls, a call beside an answer, or text with neither are malformed, with a reason
+the model can read. Only the assistant's own last message is ever searched for an answer, so that no retrieved
+document can supply one.
 """
 
 from __future__ import annotations

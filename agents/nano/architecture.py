@@ -4,8 +4,9 @@ It is a real `Qwen3VLForConditionalGeneration` of a few million parameters, save
 `AutoModelForImageTextToText` load offline, so that everything written for it also runs on `Qwen/Qwen3-VL-*`.
 
 Decisions:
-  * A byte-level BPE of 1,024 tokens, trained on the text given, in the tokenizer class of Qwen. Digits stay single, as in Qwen.
-    The fixed parts of a tool call are one token each: a nano model should spend its capacity on the box, not on JSON.
+  * A byte-level BPE of 1,024 tokens, trained on the text given, in the tokenizer class of Qwen. Digits stay single,
+    as in Qwen. The fixed parts of a tool call are one token each: a nano model should spend its capacity on the box,
+    not on JSON.
   * Pictures of at most 16,384 pixels (128 x 128) in patches of 8, merged 2 x 2: one token per 16 x 16 pixels.
   * Tied embeddings, deepstack from one vision layer, as small relatives of the large configuration.
 """
@@ -20,9 +21,18 @@ from typing import Any
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
-SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+SPECIAL = (
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 PHRASES = (
-    "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<answer>", "</answer>", "<think>", "</think>",
+    "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>",
+    "<answer>", "</answer>", "<think>", "</think>",
     '{"name": "glance", "arguments": {}}', '{"name": "gaze", "arguments": {"box": [', "]}}",
     '{"name": "search", "arguments": {"query": "', '"}}', "user\n", "assistant\n",
 )  # fmt: skip
@@ -84,7 +94,9 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
     import json
 
     state = json.loads(bpe.to_str())["model"]
-    merges = [tuple(merge) if not isinstance(merge, str) else tuple(merge.split(" ")) for merge in state["merges"]]
+    merges: list[Any] = [
+        tuple(merge) if not isinstance(merge, str) else tuple(merge.split(" ")) for merge in state["merges"]
+    ]
     tokenizer = Qwen2Tokenizer(
         vocab=state["vocab"], merges=merges, eos_token="<|im_end|>", pad_token="<|endoftext|>", padding_side="left"
     )
@@ -103,7 +115,7 @@ def make_processor(tokenizer: Any, size: Size = Size()) -> Any:
 
     shape: dict[str, Any] = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 1}
     pixels = {"shortest_edge": 16 * 16, "longest_edge": size.max_pixels}
-    normal = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    normal: dict[str, Any] = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     return Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=pixels, **shape, **normal),
         tokenizer=tokenizer,
@@ -126,7 +138,8 @@ def make_model(tokenizer: Any, size: Size = Size(), seed: int = 0) -> Any:
             "num_hidden_layers": size.text_layers, "num_attention_heads": size.heads, "num_key_value_heads": size.heads,
             "head_dim": head, "max_position_embeddings": 4096, "tie_word_embeddings": True,
             "pad_token_id": tokenizer.pad_token_id,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections, "mrope_interleaved": True},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections,
+            "mrope_interleaved": True},
         },
         vision_config={
             "depth": size.vision_layers, "hidden_size": size.hidden, "intermediate_size": size.hidden * 3,

@@ -1,9 +1,10 @@
 """Lessons that a nano policy needs besides demonstrations: where things are, and how to read an answer off a text.
 
-A large model knows both before it ever meets the environment; a model trained from nothing learns neither from episodes alone in the
-time that two cores allow. So it is also taught
+A large model knows both before it ever meets the environment; a model trained from nothing learns neither from
+episodes alone in the time that two cores allow. So it is also taught
   * to list every banner of a scene with its place and box (the boxes that a gaze will need), and
-  * to answer questions about one or two articles, of nations that it will never meet again (reading, comparing, finding a link).
+  * to answer questions about one or two articles, of nations that it will never meet again (reading, comparing,
+    finding a link).
 Lessons are chats like any other: `agents.train_sft` mixes them with the demonstrations.
 """
 
@@ -50,8 +51,14 @@ def looking(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
         scene = compose([(world.nations[i].id, world.nations[i].banner) for i in chosen], rng)
         placed = sorted(scene.placed, key=lambda one: (round(one.box[1] * 3), one.box[0]))
         lines = [f"{one.place}: [{thousandths(one.box)}]" for one in placed]
-        question = [{"type": "image", "image": scene.picture}, {"type": "text", "text": "List the banners."}]
-        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": "\n".join(lines)}]
+        question: list[dict[str, Any]] = [
+            {"type": "image", "image": scene.picture},
+            {"type": "text", "text": "List the banners."},
+        ]
+        chat: list[dict[str, Any]] = [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": "\n".join(lines)},
+        ]
         yield row_of_chat(chat, task=f"looking-{number}", kind="looking")
 
 
@@ -79,7 +86,10 @@ def reading(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
         order = rng.permutation(len(texts))
         told = "\n".join(f"[{i + 1}] {texts[j].name}: {article(texts[j], world)}" for i, j in enumerate(order))
         content = [{"type": "text", "text": f"{told}\n{asked}"}]
-        chat = [{"role": "user", "content": content}, {"role": "assistant", "content": f"<answer> {answer}</answer>"}]
+        chat: list[dict[str, Any]] = [
+            {"role": "user", "content": content},
+            {"role": "assistant", "content": f"<answer> {answer}</answer>"},
+        ]
         yield row_of_chat(chat, task=f"reading-{number}", kind="reading")
 
 

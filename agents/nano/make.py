@@ -4,9 +4,12 @@
 
 Decisions:
   * Its worlds have other seeds than the embedded one: it never sees a nation, banner or name that it is tested on.
-  * A step is 24 demonstrations, 16 scenes to list and 8 texts to read, taken in forward passes of 8 chats of about one length, so
-    that little is padded. The loss is the mean over all assistant tokens of the step.
-  * Muon for the matrices (lr 0.02), AdamW for the rest (3e-3), cosine to zero.
+  * Two stages: first lessons alone (where things are, how to read), then demonstrations with lessons among them.
+  * A step takes forward passes of 8 chats of about one length, so that little is padded: first 16 scenes to list and
+    8 texts to read, then 16 demonstrations, 8 scenes, 8 texts. The loss is the mean over all assistant tokens of the
+    step.
+  * Muon for the matrices (lr 0.02), AdamW for the rest (3e-3), constant in the first stage, a cosine to zero in the
+    second.
   * Weights are kept in bfloat16.
 """
 
@@ -23,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from agents.card import NANO
-from agents.chats import read_chats, write_chats
+from agents.chats import decoded, read_chats, write_chats
 from agents.demonstrations import chat_rows, demonstrate
 from agents.nano import architecture, lessons
 from agents.settings import episode_config, run_folder, versions, write_json
@@ -31,49 +34,66 @@ from gog_env.tasks import read_tasks
 from gog_env.world.nations import World, WorldSpec, article, make_world
 from index.errors import cli
 
+_PLACES = ["List the banners."] + [
+    f"at the {row}{column}: [" for row in ("top ", "bottom ", "") for column in ("left", "middle", "right")
+]
 MICRO = 8  # chats a forward pass
-DEMOS, LOOKING, READING = 3, 2, 1  # forward passes of each kind a step
+FIRST = {"looking": 2, "reading": 1}  # forward passes of each kind in a step of the first stage
+SECOND = {"demos": 2, "looking": 1, "reading": 1}  # and of the second
 
 
-def write_worlds(folder: Path, seed: int, worlds: int, nations: int, tasks: int) -> Iterator[tuple[World, Path]]:
-    """Writes worlds with their knowledge, index and training tasks, and yields each with its folder."""
+def school(seed: int, worlds: int, nations: int) -> list[World]:
+    """The worlds that the policy learns from."""
+    specs = [
+        WorldSpec(1000 * (seed + 1) + number, nations, f"school-{number}", heldout=0.1) for number in range(worlds)
+    ]
+    return [make_world(spec) for spec in specs]
+
+
+def write_lessons(folder: Path, worlds: Sequence[World], tasks: int, seed: int) -> None:
+    """Writes each world's knowledge and tasks (`world-*`) and lessons (`looking-*`, `reading-*`), unless there."""
     from gog_env.world.write import write_knowledge, write_tasks
+
+    for number, world in enumerate(worlds):
+        place = folder / f"world-{number}"
+        if not (place / "kb").exists():
+            write_knowledge(world, place / "kb")
+        if not (place / "train").exists():
+            write_tasks(world, place / "train", "train", tasks, seed=number)
+        for name, lesson in (("looking", lessons.looking), ("reading", lessons.reading)):
+            if not (folder / f"{name}-{number}.parquet").exists():
+                write_chats(lesson(world, tasks, seed + number), folder / f"{name}-{number}.parquet")
+
+
+def write_demonstrations(folder: Path, worlds: Sequence[World], seed: int) -> None:
+    """Writes the oracle's demonstrations in each world (`demos-*`), searched with the shipped encoder."""
+    from index import KnowledgeIndex
     from index.build import build_index
 
-    for number in range(worlds):
-        world = make_world(WorldSpec(seed=1000 * (seed + 1) + number, nations=nations, name=f"school-{number}", heldout=0.1))
-        place = folder / f"world-{number}"
-        if not (place / "index").exists():
-            write_knowledge(world, place / "kb")
-            build_index(place / "kb", place / "index", encoder="nano")
-            write_tasks(world, place / "train", "train", tasks, seed=number)
-        yield world, place
-
-
-def prepare(folder: Path, seed: int, worlds: int, nations: int, tasks: int) -> list[str]:
-    """Writes all tables of chats (`demos-*`, `looking-*`, `reading-*`) and returns the texts that the tokenizer learns from."""
-    from index import KnowledgeIndex
-
-    texts: list[str] = []
-    for number, (world, place) in enumerate(write_worlds(folder, seed, worlds, nations, tasks)):
-        asked = read_tasks(place / "train")
-        texts += [article(nation, world) for nation in world.nations] + [task.question for task in asked[:1000]]
-        if (folder / f"reading-{number}.parquet").exists():
+    for number in range(len(worlds)):
+        place, path = folder / f"world-{number}", folder / f"demos-{number}.parquet"
+        if path.exists():
             continue
-        index = KnowledgeIndex.open(place / "index")
-        rows = chat_rows(demonstrate(list(asked), index, episode_config(NANO), seed), NANO)
-        kept = write_chats(rows, folder / f"demos-{number}.parquet")
-        write_chats(lessons.looking(world, tasks, seed + number), folder / f"looking-{number}.parquet")
-        write_chats(lessons.reading(world, tasks, seed + number), folder / f"reading-{number}.parquet")
-        print(f"world {number}: {kept} of {len(asked)} demonstrations kept")
-    return [*texts, "List the banners."]
+        index = KnowledgeIndex.open(build_index(place / "kb", place / "index", encoder="nano", force=True))
+        tasks = list(read_tasks(place / "train"))
+        kept = write_chats(chat_rows(demonstrate(tasks, index, episode_config(NANO), seed), NANO), path)
+        print(f"world {number}: {kept} of {len(tasks)} demonstrations kept", flush=True)
 
 
-def ordered(tables: dict[str, Any], steps: int, seed: int) -> Any:
-    """All chats of the run as one dataset, in the order in which forward passes take them.
+def read_tables(folder: Path, names: Sequence[str], worlds: int) -> dict[str, Any]:
+    """The tables of chats of all worlds, by name."""
+    from datasets import concatenate_datasets
+
+    parts = {name: [read_chats(folder / f"{name}-{number}.parquet") for number in range(worlds)] for name in names}
+    return {name: concatenate_datasets(tables) for name, tables in parts.items()}
+
+
+def ordered(tables: dict[str, Any], passes: dict[str, int], steps: int, seed: int) -> Any:
+    """All chats of a stage as one dataset, in the order in which forward passes take them.
 
     Args:
-        tables: datasets of chats by name: `demos`, `looking`, `reading`.
+        tables: datasets of chats by name.
+        passes: forward passes a step, by name.
         steps: optimizer steps.
         seed: of the order.
     """
@@ -85,11 +105,9 @@ def ordered(tables: dict[str, Any], steps: int, seed: int) -> Any:
     streams = {name: _endless(len(table), rng) for name, table in tables.items()}
     order: list[int] = []
     for _ in range(steps):
-        for name, passes in (("demos", DEMOS), ("looking", LOOKING), ("reading", READING)):
-            drawn = sorted(itertools.islice(streams[name], passes * MICRO), key=lambda row: lengths[name][row])
+        for name, count in passes.items():
+            drawn = sorted(itertools.islice(streams[name], count * MICRO), key=lambda row: lengths[name][row])
             order += [offsets[name] + row for row in drawn]
-    from agents.chats import decoded
-
     return decoded(concatenate_datasets([table.with_format(None) for table in tables.values()]).select(order))
 
 
@@ -97,7 +115,11 @@ def _length(chat: list[dict[str, Any]]) -> int:
     """About how many tokens a chat has: its text, and some for each picture."""
     blocks = [block for message in chat for block in message["content"]]
     calls = [call["function"]["arguments"] for message in chat for call in message["tool_calls"] or []]
-    return sum(len(block["text"] or "") for block in blocks) + sum(map(len, calls)) + 60 * sum(b["type"] == "image" for b in blocks)
+    return (
+        sum(len(block["text"] or "") for block in blocks)
+        + sum(map(len, calls))
+        + 60 * sum(b["type"] == "image" for b in blocks)
+    )
 
 
 def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
@@ -109,23 +131,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
-        description="Make the nano policy from nothing: worlds, demonstrations, lessons, tokenizer, supervised training.",
-        epilog="example: python -m agents.nano.make --steps 1500 --out runs/nano",
+        description="Make the nano policy from nothing: worlds, lessons, tokenizer, demonstrations, training.",
+        epilog="example: python -m agents.nano.make --steps 1000 --out runs/nano",
     )
     parser.add_argument("--out", default="runs/nano", help="model folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="folder for worlds and chats (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=1500, help="optimizer steps of 48 chats (default: %(default)s)")
+    parser.add_argument("--lesson-steps", type=int, default=500, help="steps of lessons alone (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1000, help="steps of everything (default: %(default)s)")
     parser.add_argument("--worlds", type=int, default=4, help="worlds to learn from (default: %(default)s)")
     parser.add_argument("--nations", type=int, default=500, help="nations in each (default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=2000, help="tasks in each (default: %(default)s)")
     parser.add_argument("--hidden", type=int, default=128, help="width of the model (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.02, help="Muon's learning rate (default: %(default)s)")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="default: %(default)s")
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's own)")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
     options = parser.parse_args(argv)
 
     import torch
+    from safetensors.torch import load_model, save_model
 
     from agents.train_sft import train
 
@@ -134,29 +159,46 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.perf_counter()
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
-    texts = prepare(work, options.seed, options.worlds, options.nations, options.tasks)
-    from datasets import concatenate_datasets
-
-    tables = {
-        name: concatenate_datasets([read_chats(work / f"{name}-{i}.parquet") for i in range(options.worlds)])
-        for name in ("demos", "looking", "reading")
-    }
+    worlds = school(options.seed, options.worlds, options.nations)
+    write_lessons(work, worlds, options.tasks, options.seed)
+    questions = [
+        task.question for number in range(len(worlds)) for task in read_tasks(work / f"world-{number}" / "train")
+    ]
+    articles = [article(nation, world) for world in worlds for nation in world.nations]
     size = architecture.Size(hidden=options.hidden)
-    tokenizer = architecture.make_tokenizer(texts, size.vocabulary)
+    tokenizer = architecture.make_tokenizer([*articles, *questions, *_PLACES * 50], size.vocabulary)
     processor = architecture.make_processor(tokenizer, size)
     model = architecture.make_model(tokenizer, size, options.seed)
-    print(f"{sum(p.numel() for p in model.parameters()):,} parameters, {', '.join(f'{len(t)} {n}' for n, t in tables.items())}")
-    with run_folder(options.out, options.force) as folder:
-        chats = ordered(tables, options.steps, options.seed)
-        trained = train(
-            model, processor, chats, work / "trainer", steps=options.steps, batch_size=MICRO, lr=options.lr,
-            accumulate=DEMOS + LOOKING + READING, seed=options.seed, log=folder / "log.jsonl", in_order=True,
+    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
+
+    def stage(name: str, passes: dict[str, int], steps: int, decay: bool, log: Path) -> None:
+        tables = read_tables(work, list(passes), len(worlds))
+        print(
+            f"{name}: {steps} steps; {', '.join(f'{len(table)} {kind}' for kind, table in tables.items())}", flush=True
+        )
+        train(
+            model, processor, ordered(tables, passes, steps, options.seed), work / "trainer", steps=steps,
+            batch_size=MICRO, lr=options.lr, accumulate=sum(passes.values()), seed=options.seed, log=log,
+            in_order=True, decay=decay, precision=options.precision,
         )  # fmt: skip
-        trained.to(torch.bfloat16).save_pretrained(folder)
+
+    with run_folder(options.out, options.force) as folder:
+        taught = work / f"lessons-{options.hidden}-{options.lesson_steps}-{options.seed}.safetensors"
+        if taught.exists():  # an earlier call was stopped after its first stage
+            load_model(model, str(taught))
+        else:
+            stage("lessons", FIRST, options.lesson_steps, False, work / "lessons.jsonl")
+            save_model(model, str(taught))
+        write_demonstrations(work, worlds, options.seed)
+        stage("everything", SECOND, options.steps, True, folder / "log.jsonl")
+        model.to(torch.bfloat16).save_pretrained(folder)
         processor.save_pretrained(folder)
         NANO.save(folder)
         facts = {"command": f"python -m agents.nano.make {' '.join(sys.argv[1:])}", "versions": versions()}
-        write_json(folder / "made.json", {**facts, "seconds": round(time.perf_counter() - start), "threads": torch.get_num_threads()})
+        write_json(
+            folder / "made.json",
+            {**facts, "seconds": round(time.perf_counter() - start), "threads": torch.get_num_threads()},
+        )
     print(f"the nano policy is in {options.out}")
     return 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,3 +75,21 @@ def colours() -> SimpleNamespace:
         make_task("hop", ("BLUE", "GREEN"), (RIGHT,), kind="multi_hop"),
     ]
     return SimpleNamespace(index=ColourIndex, task=make_task, tasks=tasks, left=LEFT, right=RIGHT)
+
+
+TEXTS = ["The capital of Veloria is Tashmir, on the river Ålo.", "Which nation's banner is at the top left?"]
+
+
+@pytest.fixture(scope="session")
+def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A randomly initialised nano model of the smallest size."""
+    from agents.card import NANO
+    from agents.nano.architecture import Size, make_model, make_processor, make_tokenizer
+
+    folder = tmp_path_factory.mktemp("nano") / "model"
+    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
+    tokenizer = make_tokenizer(TEXTS * 20, size.vocabulary)
+    make_model(tokenizer, size).save_pretrained(folder)
+    make_processor(tokenizer, size).save_pretrained(folder)
+    NANO.save(folder)
+    return folder

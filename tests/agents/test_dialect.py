@@ -38,7 +38,9 @@ words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_
 
 
 @pytest.mark.parametrize("card", [PLAIN, NANO])
-@given(action=st.one_of(st.builds(Gaze, boxes()), st.builds(Search, words), st.builds(Answer, words), st.just(Glance())))
+@given(
+    action=st.one_of(st.builds(Gaze, boxes()), st.builds(Search, words), st.builds(Answer, words), st.just(Glance()))
+)
 def test_an_action_survives_writing_and_reading(card: PolicyCard, action: Action) -> None:
     assert tool_call.parse(written(action, card), card) == action
 
@@ -84,7 +86,12 @@ def test_a_chat_shows_what_happened_and_nothing_of_the_gold_answer() -> None:
     assert [message["role"] for message in chat] == [
         "system", "user", "assistant", "tool", "assistant", "tool", "user", "assistant", "tool",
     ]  # fmt: skip
-    pictures = [block["image"] for message in chat for block in message["content"] if isinstance(block, dict) and "image" in block]
+    pictures = [
+        block["image"]
+        for message in chat
+        for block in message["content"]
+        if isinstance(block, dict) and "image" in block
+    ]
     assert pictures[0] is episode.picture and len(pictures) == 2, "the picture, and the crop that was gazed at"
     assert pictures[1].getpixel((5, 5)) == (255, 0, 0)
     assert json.loads(chat[4]["tool_calls"][0]["function"]["arguments"]) == {"box": [100, 100, 400, 600]}

@@ -1,4 +1,4 @@
-"""The nano model's folder: real classes, loaded offline, and a template that marks exactly what the assistant writes."""
+"""The nano model's folder: real classes, loaded offline, and a template that marks what the assistant writes."""
 
 from __future__ import annotations
 
@@ -9,22 +9,9 @@ import pytest
 from PIL import Image
 
 from agents.card import NANO, load_card
-from agents.nano.architecture import Size, make_model, make_processor, make_tokenizer
+from agents.nano.architecture import Size, make_model, make_tokenizer
 from index.errors import ModelError
-
-TEXTS = ["The capital of Veloria is Tashmir, on the river Ålo.", "Which nation's banner is at the top left?"]
-
-
-@pytest.fixture(scope="session")
-def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A randomly initialised nano model of the smallest size."""
-    folder = tmp_path_factory.mktemp("nano") / "model"
-    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
-    tokenizer = make_tokenizer(TEXTS * 20, size.vocabulary)
-    make_model(tokenizer, size).save_pretrained(folder)
-    make_processor(tokenizer, size).save_pretrained(folder)
-    NANO.save(folder)
-    return folder
+from tests.agents.conftest import TEXTS
 
 
 def chat() -> list[dict[str, Any]]:
@@ -33,7 +20,11 @@ def chat() -> list[dict[str, Any]]:
     return [
         {"role": "user", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "Whose is it?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": ""}], "tool_calls": [call]},
-        {"role": "tool", "name": "gaze", "content": [{"type": "image", "image": picture}, {"type": "text", "text": "[1] V"}]},
+        {
+            "role": "tool",
+            "name": "gaze",
+            "content": [{"type": "image", "image": picture}, {"type": "text", "text": "[1] V"}],
+        },
         {"role": "assistant", "content": [{"type": "text", "text": "<answer> Veloria</answer>"}]},
     ]
 
@@ -100,7 +91,9 @@ def test_the_same_seed_gives_the_same_model_and_tokenizer(nano_folder: Path) -> 
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
-@pytest.mark.parametrize(("content", "complaint"), [("{", "not a policy card"), ('{"scale": 1}', "unknown fields ['scale']")])
+@pytest.mark.parametrize(
+    ("content", "complaint"), [("{", "not a policy card"), ('{"scale": 1}', "unknown fields ['scale']")]
+)
 def test_a_broken_card_is_named(tmp_path: Path, content: str, complaint: str) -> None:
     (tmp_path / "gog_policy.json").write_text(content)
     with pytest.raises(ModelError, match="gog_policy.json") as caught:

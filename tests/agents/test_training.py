@@ -1,4 +1,4 @@
-"""SFT and RL on a tiny random model, for real: masks token by token, repeated to the bit, replayed to the same rewards."""
+"""SFT and RL on a tiny model, for real: masks token by token, repeats to the bit, replays to the same rewards."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from gog_env.world.write import write_knowledge, write_tasks
 from index.build import build_index
 from index.errors import TaskError
 from index.knowledge import KnowledgeIndex
-from tests.agents.test_nano import nano_folder  # noqa: F401  (a fixture)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +85,7 @@ def test_demonstrations_keep_what_the_environment_rewards(demos: Path) -> None:
         assert row["images"] == [], "the pictures are in their places"
 
 
-def test_loss_falls_on_the_assistants_tokens_only(nano_folder: Path, demos: Path) -> None:  # noqa: F811
+def test_loss_falls_on_the_assistants_tokens_only(nano_folder: Path, demos: Path) -> None:
     processor, batch = collated(nano_folder, demos)
     for chat, ids, labels in zip(read_chats(demos), batch["input_ids"], batch["labels"], strict=True):
         expected = ""
@@ -94,8 +93,8 @@ def test_loss_falls_on_the_assistants_tokens_only(nano_folder: Path, demos: Path
             if message["role"] == "assistant":
                 text = "".join(block["text"] for block in message["content"])
                 for call in message.get("tool_calls", []):
-                    function = call["function"]
-                    text += f'<tool_call>\n{{"name": "{function["name"]}", "arguments": {function["arguments"]}}}\n</tool_call>'
+                    name, arguments = call["function"]["name"], call["function"]["arguments"]
+                    text += f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
                 expected += text + "<|im_end|>"
         assert processor.tokenizer.decode(labels[labels != -100]) == expected
         assert torch.equal(ids[labels != -100], labels[labels != -100])
@@ -103,11 +102,11 @@ def test_loss_falls_on_the_assistants_tokens_only(nano_folder: Path, demos: Path
     assert pads.any() and (batch["labels"][pads] == -100).all()
 
 
-def test_sft_learns_and_repeats_itself_to_the_bit(nano_folder: Path, demos: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_sft_learns_and_repeats_itself_to_the_bit(nano_folder: Path, demos: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         train_sft.main(
-            ["--model", str(nano_folder), "--demos", str(demos), "--steps", "6", "--batch-size", "4", "--optimizer", "muon",
-             "--out", str(tmp_path / name)]
+            ["--model", str(nano_folder), "--demos", str(demos), "--steps", "6", "--batch-size", "4",
+             "--optimizer", "muon", "--out", str(tmp_path / name)]
         )  # fmt: skip
     logs = [[json.loads(line) for line in (tmp_path / n / "log.jsonl").read_text().splitlines()] for n in "ab"]
     losses = [[row["loss"] for row in log if "loss" in row] for log in logs]
@@ -120,10 +119,10 @@ def test_rl_repeats_itself_to_the_bit_and_its_trajectories_replay(
     nano_folder: Path,
     world: SimpleNamespace,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(KnowledgeIndex, "open", _open_with(world.encoder))
-    # A random model calls no tool. One that was shown a few calls does, and then tools, masks and pictures all take part.
+    # A random model calls no tool. One that was shown a few calls does: then tools, masks and pictures take part.
     model, processor, _ = load_model(nano_folder)
     taught = tmp_path / "taught"
     rows = list(itertools.islice(_calls(world), 4))
@@ -184,7 +183,7 @@ def test_the_oracle_glances_where_one_thing_fills_the_picture(world: SimpleNames
         assert isinstance(action, Glance if fills else Gaze)
 
 
-def test_bad_input_is_one_clear_line(nano_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_bad_input_is_one_clear_line(nano_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="nowhere.parquet do not exist"):
         read_chats(tmp_path / "nowhere.parquet")
     (tmp_path / "text.parquet").write_text("no table")
