@@ -1,0 +1,150 @@
+"""Is a result the same every time? Builds an index four ways and trains by RL twice, and compares what came out.
+
+    python -m benchmarks.determinism --data ../shared/data/atlas --out runs/determinism.json
+
+Index builds of DATA/kb, each by `python -m gog_env.build_index` in a process of its own: with one thread, with one thread
+again, with two threads, and with one thread from a copy whose rows and files are listed in another order. Compared with
+the first build: the fingerprint, every file's bytes (report.json aside: it holds times), and the hit lists of all gold
+crops and whole pictures of DATA/dev. RL: `python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses
+and rewards of each step, and the weights, to the bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.settings import versions, write_json
+from agents.tables import text_table
+from gog_env.tasks import read_tasks
+from index.errors import GoGError, cli
+from index.images import crop
+
+LOGGED = ("loss", "reward", "grad_norm", "entropy", "calls/gaze")
+
+
+def run(*command: str) -> None:
+    """Runs one of the project's commands.
+
+    Raises:
+        GoGError: it failed; with the end of what it said.
+    """
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    if done.returncode:
+        raise GoGError(f"python -m {' '.join(command)} failed: {done.stderr.strip()[-500:]}")
+
+
+def shuffled(source: Path, out: Path, seed: int) -> Path:
+    """A copy of an imagefolder with its rows in another order and its pictures under other names."""
+    rows = [json.loads(line) for line in (source / "metadata.jsonl").read_text(encoding="utf-8").splitlines()]
+    out.mkdir(parents=True)
+    (out / "pictures").mkdir()
+    order = np.random.default_rng(seed).permutation(len(rows))
+    for number, row in enumerate(order):
+        old = source / rows[row]["file_name"]
+        rows[row]["file_name"] = f"pictures/{number:05d}{old.suffix}"
+        shutil.copyfile(old, out / rows[row]["file_name"])
+    lines = [json.dumps(rows[row], ensure_ascii=False) + "\n" for row in order]
+    (out / "metadata.jsonl").write_text("".join(lines), encoding="utf-8")
+    return out
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of an index but its report."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != "report.json")
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def hit_lists(path: Path, tasks: Path) -> list[list[str]]:
+    """Ids of the ten best documents of every gold crop and every whole picture."""
+    from index import KnowledgeIndex
+
+    index = KnowledgeIndex.open(path)
+    pictures = []
+    for task in read_tasks(tasks):
+        whole = task.picture()
+        pictures += [whole, *(crop(whole, region) for region in task.regions)]
+    return [[hit.document_id for hit in hits] for hits in index.search_image(pictures, 10)]
+
+
+def compare_indexes(data: Path, work: Path, encoder: str) -> list[dict[str, Any]]:
+    """Builds the four indexes and compares them with the first."""
+    other = shuffled(data / "kb", work / "kb-shuffled", seed=1)
+    builds = {
+        "1 thread": (data / "kb", "1"),
+        "1 thread, again": (data / "kb", "1"),
+        "2 threads": (data / "kb", "2"),
+        "1 thread, other order and names": (other, "1"),
+    }
+    rows: list[dict[str, Any]] = []
+    first: dict[str, Any] = {}
+    for number, (name, (source, threads)) in enumerate(builds.items()):
+        path = work / f"index-{number}"
+        place = ("--source", str(source), "--out", str(path), "--encoder", encoder)
+        run("gog_env.build_index", *place, "--threads", threads, "--quiet")
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        seen = {"fingerprint": manifest["fingerprint"], "bytes": digests(path), "hits": hit_lists(path, data / "dev")}
+        first = first or seen
+        rows.append({"build": name, **{f"same {key}": seen[key] == first[key] for key in seen}})
+    return rows
+
+
+def compare_training(data: Path, work: Path, steps: int, seed: int) -> dict[str, Any]:
+    """Trains twice with one seed and compares losses, rewards and weights."""
+    logs, weights = [], []
+    for name in ("a", "b"):
+        given = ("--index", str(work / "index-0"), "--tasks", str(data / "train"), "--out", str(work / name))
+        run("agents.train_rl", *given, "--steps", str(steps), "--seed", str(seed))
+        lines = [json.loads(line) for line in (work / name / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        logs.append([[line.get(key) for key in LOGGED] for line in lines if "reward" in line])
+        weights.append(hashlib.sha256((work / name / "model" / "model.safetensors").read_bytes()).hexdigest())
+    return {"steps": steps, "same logs": logs[0] == logs[1], "same weights": weights[0] == weights[1], "logs": logs[0]}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.determinism",
+        description="Build an index four ways and train by RL twice; compare fingerprints, bytes, hits, losses, weights.",
+        epilog="example: python -m benchmarks.determinism --data ../shared/data/atlas",
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with kb/, train/ and dev/")
+    parser.add_argument("--encoder", default="nano", help="default: %(default)s")
+    parser.add_argument("--steps", type=int, default=3, help="GRPO steps of each run; 0 leaves RL out (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, help="of the RL runs (default: 0)")
+    parser.add_argument("--out", type=Path, help="JSON file for the findings")
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="determinism-") as folder:
+        work = Path(folder)
+        indexes = compare_indexes(options.data, work, options.encoder)
+        training = compare_training(options.data, work, options.steps, options.seed) if options.steps else None
+    header = list(indexes[0])
+    print(
+        text_table(
+            header, [["yes" if v is True else "NO" if v is False else v for v in row.values()] for row in indexes]
+        )
+    )
+    same = all(value for row in indexes for value in row.values())
+    if training:
+        same = same and training["same logs"] and training["same weights"]
+        said = ["yes" if training[key] else "NO" for key in ("same logs", "same weights")]
+        print(f"\ntwo RL runs of {training['steps']} steps: same losses and rewards {said[0]}, same weights {said[1]}")
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.out, {"indexes": indexes, "training": training, "versions": versions()})
+        print(f"wrote {options.out}")
+    return 0 if same else 1
+
+
+if __name__ == "__main__":
+    cli(main)
