@@ -2,10 +2,11 @@
 
     python -m benchmarks.determinism --data ../shared/data/atlas --out runs/determinism.json
 
-Index builds of DATA/kb, each by `python -m gog_env.build_index` in a process of its own: with one thread, with one thread
-again, with two threads, and with one thread from a copy whose rows and files are listed in another order. Compared with
-the first build: the fingerprint, every file's bytes (report.json aside: it holds times), and the hit lists of all gold
-crops and whole pictures of DATA/dev. RL: `python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses
+Index builds of DATA/kb, each by `python -m gog_env.build_index` in a process of its own: with one thread, with one
+thread again, with two threads, and with one thread from a copy whose rows and files have another order and other
+names. Compared with the first build: the fingerprint, every file's bytes (report.json aside: it holds times), and the
+hit lists of all gold crops and whole pictures of DATA/dev. RL:
+`python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses
 and rewards of each step, and the weights, to the bit.
 """
 
@@ -115,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.determinism",
-        description="Build an index four ways and train by RL twice; compare fingerprints, bytes, hits, losses, weights.",
+        description="Build an index four ways and train by RL twice; compare fingerprints, bytes, hits and weights.",
         epilog="example: python -m benchmarks.determinism --data ../shared/data/atlas",
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with kb/, train/ and dev/")
