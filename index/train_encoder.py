@@ -96,13 +96,16 @@ def load_pictures(sources: Sequence[str | Path], side: int) -> tuple[Tensor, lis
 @contextlib.contextmanager
 def _threads(count: int | None) -> Iterator[None]:
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(count or before)
     torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 def _publish(
