@@ -6,7 +6,7 @@ Decisions: the oracle knows the regions and evidence of a task but acts through 
 that every result in a demonstration is what the index really returned. It glances where one thing fills the picture,
 gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers; what needs
 nothing looked up it answers at once. Boxes are rounded to a hundredth and moved a little, so that the learner does
-not meet only perfect ones. What does not earn full reward is dropped and counted.
+not meet only perfect ones. What does not earn full reward, or answers from a text that was not shown, is dropped and counted.
 """
 
 from __future__ import annotations
@@ -78,8 +78,14 @@ def demonstrate(
         part = tasks[start : start + 256]
         for episode in run_episodes(policy, part, index, config, seed=seed, progress=progress):
             parts = episode.reward_parts
-            if parts.accuracy == 1.0 and parts.format == 1.0:
+            if parts.accuracy == 1.0 and parts.format == 1.0 and was_read(episode):
                 yield episode
+
+
+def was_read(episode: Episode) -> bool:
+    """True if the text of every evidence document was shown: an answer must follow from what was read."""
+    shown = {hit.document_id for turn in episode.turns for hit in turn.hits[: episode.config.texts]}
+    return shown.issuperset(episode.task.evidence)
 
 
 def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[str, Any]]:

@@ -121,6 +121,9 @@ class KnowledgeIndex:
     def __repr__(self) -> str:
         return f"KnowledgeIndex({str(self.path)!r}, {len(self)} documents, {self.fingerprint[:12]})"
 
+    def __deepcopy__(self, memo: dict) -> KnowledgeIndex:
+        return self  # nothing in it changes; gymnasium copies the arguments of every `gym.make`
+
     def __reduce__(self) -> tuple[Any, ...]:
         return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
 

@@ -32,6 +32,7 @@ _READ = {
     "west": "Which nation lies west of {n}?",
     "east": "Which nation lies east of {n}?",
 }
+QUESTIONS = 5  # about each pair of articles
 _COMPARE = {
     "founded": ("Which was founded earlier, {a} or {b}?", "Which was founded later, {a} or {b}?"),
     "population": ("Which has fewer people, {a} or {b}?", "Which has more people, {a} or {b}?"),
@@ -63,34 +64,37 @@ def looking(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def reading(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Questions about one article, or a comparison of two, in the layout of search results."""
+    """Two articles in the layout of search results, and five questions about them, one after the other.
+
+    Reading a text costs much more than answering, so each text is asked about several times.
+    """
     rng = np.random.default_rng([seed, 2])
     names = {nation.id: nation.name for nation in world.nations}
     for number in range(count):
-        first, second = (world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False))
-        if rng.random() < 0.3:
-            field = str(rng.choice(sorted(_COMPARE)))
-            which = int(rng.integers(2))
-            values = [(getattr(nation.facts, field), nation) for nation in (first, second)]
-            if values[0][0] == values[1][0]:
-                continue
-            asked = _COMPARE[field][which].format(a=first.name, b=second.name)
-            answer = sorted(values, key=lambda value: value[0])[which][1].name
-            texts = [first, second]
-        else:
-            field = str(rng.choice(sorted(_READ)))
-            answer = _value(first, field, names)
-            if not answer:
-                continue
-            asked, texts = _READ[field].format(n=first.name), [first] if rng.random() < 0.5 else [first, second]
-        order = rng.permutation(len(texts))
-        told = "\n".join(f"[{i + 1}] {texts[j].name}: {article(texts[j], world)}" for i, j in enumerate(order))
-        content = [{"type": "text", "text": f"{told}\n{asked}"}]
-        chat: list[dict[str, Any]] = [
-            {"role": "user", "content": content},
-            {"role": "assistant", "content": f"<answer> {answer}</answer>"},
-        ]
+        pair = [world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False)]
+        told = "\n".join(f"[{rank}] {nation.name}: {article(nation, world)}" for rank, nation in enumerate(pair, 1))
+        chat: list[dict[str, Any]] = []
+        while len(chat) < 2 * QUESTIONS:
+            asked, answer = _compared(pair, rng) if rng.random() < 0.25 else _read(pair, names, rng)
+            if answer:
+                text = asked if chat else f"{told}\n{asked}"
+                chat.append({"role": "user", "content": [{"type": "text", "text": text}]})
+                chat.append({"role": "assistant", "content": f"<answer> {answer}</answer>"})
         yield row_of_chat(chat, task=f"reading-{number}", kind="reading")
+
+
+def _compared(pair: list[Nation], rng: np.random.Generator) -> tuple[str, str]:
+    """A question that compares two nations, and its answer; "" where they are equal."""
+    field, which = str(rng.choice(sorted(_COMPARE))), int(rng.integers(2))
+    low, high = sorted(pair, key=lambda nation: getattr(nation.facts, field))
+    asked = _COMPARE[field][which].format(a=pair[0].name, b=pair[1].name)
+    return asked, "" if getattr(low.facts, field) == getattr(high.facts, field) else (low, high)[which].name
+
+
+def _read(pair: list[Nation], names: dict[str, str], rng: np.random.Generator) -> tuple[str, str]:
+    """A question about one of two nations, and its answer; "" where it has none."""
+    nation, field = pair[int(rng.integers(2))], str(rng.choice(sorted(_READ)))
+    return _READ[field].format(n=nation.name), _value(nation, field, names)
 
 
 def _value(nation: Nation, field: str, names: dict[str, str]) -> str:
