@@ -6,7 +6,7 @@ Decisions: the oracle knows the regions and evidence of a task but acts through 
 that every result in a demonstration is what the index really returned. It glances where one thing fills the picture,
 gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers; what needs
 nothing looked up it answers at once. Boxes are rounded to a hundredth and moved a little, so that the learner does
-not meet only perfect ones. What does not earn full reward, or answers from a text that was not shown, is dropped and counted.
+not meet only perfect ones. What does not earn full reward, or answers from a text that was not shown, is dropped.
 """
 
 from __future__ import annotations
