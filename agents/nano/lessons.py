@@ -10,6 +10,7 @@ Lessons are chats like any other: `agents.train_sft` mixes them with the demonst
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,18 +70,46 @@ def reading(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
     Reading a text costs much more than answering, so each text is asked about several times.
     """
     rng = np.random.default_rng([seed, 2])
-    names = {nation.id: nation.name for nation in world.nations}
     for number in range(count):
-        pair = [world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False)]
-        told = "\n".join(f"[{rank}] {nation.name}: {article(nation, world)}" for rank, nation in enumerate(pair, 1))
-        chat: list[dict[str, Any]] = []
-        while len(chat) < 2 * QUESTIONS:
-            asked, answer = _compared(pair, rng) if rng.random() < 0.25 else _read(pair, names, rng)
-            if answer:
-                text = asked if chat else f"{told}\n{asked}"
-                chat.append({"role": "user", "content": [{"type": "text", "text": text}]})
-                chat.append({"role": "assistant", "content": f"<answer> {answer}</answer>"})
-        yield row_of_chat(chat, task=f"reading-{number}", kind="reading")
+        pair, told = _pair(world, rng)
+        turns = list(itertools.islice(_questions(world, pair, rng), QUESTIONS))
+        yield row_of_chat(_chat(told, turns), task=f"reading-{number}", kind="reading")
+
+
+def copying(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """As `reading`, but first one of the two articles is to be repeated: the shortest way to learn to copy."""
+    rng = np.random.default_rng([seed, 3])
+    for number in range(count):
+        pair, told = _pair(world, rng)
+        which = int(rng.integers(2))
+        repeated = (f"Repeat [{which + 1}].", f" {pair[which].name}: {article(pair[which], world)}")
+        turns = [repeated, *itertools.islice(_questions(world, pair, rng), QUESTIONS - 2)]
+        yield row_of_chat(_chat(told, turns), task=f"copying-{number}", kind="copying")
+
+
+def _pair(world: World, rng: np.random.Generator) -> tuple[list[Nation], str]:
+    """Two nations, and their articles as search results show them."""
+    pair = [world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False)]
+    return pair, "\n".join(f"[{rank}] {nation.name}: {article(nation, world)}" for rank, nation in enumerate(pair, 1))
+
+
+def _questions(world: World, pair: list[Nation], rng: np.random.Generator) -> Iterator[tuple[str, str]]:
+    """Questions about two nations and the answers, without end."""
+    names = {nation.id: nation.name for nation in world.nations}
+    while True:
+        asked, answer = _compared(pair, rng) if rng.random() < 0.25 else _read(pair, names, rng)
+        if answer:
+            yield asked, f"<answer> {answer}</answer>"
+
+
+def _chat(told: str, turns: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Questions and answers in turn, the texts before the first question."""
+    chat: list[dict[str, Any]] = []
+    for asked, answer in turns:
+        text = asked if chat else f"{told}\n{asked}"
+        chat.append({"role": "user", "content": [{"type": "text", "text": text}]})
+        chat.append({"role": "assistant", "content": answer})
+    return chat
 
 
 def _compared(pair: list[Nation], rng: np.random.Generator) -> tuple[str, str]:

@@ -4,10 +4,10 @@
 
 Decisions:
   * Its worlds have other seeds than the embedded one: it never sees a nation, banner or name that it is tested on.
-  * Two stages: first lessons alone (where things are, how to read), then demonstrations with lessons among them.
-  * A step takes forward passes of 8 chats of about one length, so that little is padded: first 16 scenes to list and
-    8 texts to read, then 16 demonstrations, 8 scenes, 8 texts. The loss is the mean over all assistant tokens of the
-    step.
+  * Three stages: looking (where banners are, and to read), copying (what articles say), acting (demonstrations among
+    both).
+  * A step takes forward passes of 8 chats of about one length, so that little is padded (`STAGES`). The loss is the
+    mean over all assistant tokens of the step.
   * Muon for the matrices (lr 0.02), AdamW for the rest (3e-3), constant in the first stage, a cosine to zero in the
     second.
   * Weights are kept in bfloat16.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -38,8 +39,12 @@ _PLACES = ["List the banners."] + [
     f"at the {row}{column}: [" for row in ("top ", "bottom ", "") for column in ("left", "middle", "right")
 ]
 MICRO = 8  # chats a forward pass
-FIRST = {"looking": 2, "reading": 1}  # forward passes of each kind in a step of the first stage
-SECOND = {"demos": 2, "looking": 1, "reading": 1}  # and of the second
+# Forward passes of each kind of chat in a step, by stage.
+STAGES = {
+    "looking": {"looking": 2, "reading": 1},
+    "copying": {"looking": 1, "copying": 2},
+    "acting": {"demos": 2, "looking": 1, "reading": 1},
+}
 
 
 def school(seed: int, worlds: int, nations: int) -> list[World]:
@@ -51,7 +56,7 @@ def school(seed: int, worlds: int, nations: int) -> list[World]:
 
 
 def write_lessons(folder: Path, worlds: Sequence[World], tasks: int, seed: int) -> None:
-    """Writes each world's knowledge and tasks (`world-*`) and lessons (`looking-*`, `reading-*`), unless there."""
+    """Writes each world's knowledge and tasks (`world-*`) and lessons (`looking-*` and so on), unless there."""
     from gog_env.world.write import write_knowledge, write_tasks
 
     for number, world in enumerate(worlds):
@@ -60,9 +65,9 @@ def write_lessons(folder: Path, worlds: Sequence[World], tasks: int, seed: int) 
             write_knowledge(world, place / "kb")
         if not (place / "train").exists():
             write_tasks(world, place / "train", "train", tasks, seed=number)
-        for name, lesson in (("looking", lessons.looking), ("reading", lessons.reading)):
+        for name in ("looking", "reading", "copying"):
             if not (folder / f"{name}-{number}.parquet").exists():
-                write_chats(lesson(world, tasks, seed + number), folder / f"{name}-{number}.parquet")
+                write_chats(getattr(lessons, name)(world, tasks, seed + number), folder / f"{name}-{number}.parquet")
 
 
 def write_demonstrations(folder: Path, worlds: Sequence[World], seed: int) -> None:
@@ -136,8 +141,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", default="runs/nano", help="model folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="folder for worlds and chats (default: %(default)s)")
-    parser.add_argument("--lesson-steps", type=int, default=500, help="steps of lessons alone (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=1000, help="steps of everything (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, nargs=3, default=[500, 500, 1000], help="of each stage (default: %(default)s)"
+    )
     parser.add_argument("--worlds", type=int, default=4, help="worlds to learn from (default: %(default)s)")
     parser.add_argument("--nations", type=int, default=500, help="nations in each (default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=2000, help="tasks in each (default: %(default)s)")
@@ -171,26 +177,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = architecture.make_model(tokenizer, size, options.seed)
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
 
-    def stage(name: str, passes: dict[str, int], steps: int, decay: bool, log: Path) -> None:
+    def study(name: str, steps: int, decay: bool) -> None:
+        passes = STAGES[name]
         tables = read_tables(work, list(passes), len(worlds))
         print(
             f"{name}: {steps} steps; {', '.join(f'{len(table)} {kind}' for kind, table in tables.items())}", flush=True
         )
         train(
             model, processor, ordered(tables, passes, steps, options.seed), work / "trainer", steps=steps,
-            batch_size=MICRO, lr=options.lr, accumulate=sum(passes.values()), seed=options.seed, log=log,
-            in_order=True, decay=decay, precision=options.precision,
+            batch_size=MICRO, lr=options.lr, accumulate=sum(passes.values()), seed=options.seed,
+            log=work / f"{name}.jsonl", in_order=True, decay=decay, precision=options.precision,
         )  # fmt: skip
 
     with run_folder(options.out, options.force) as folder:
-        taught = work / f"lessons-{options.hidden}-{options.lesson_steps}-{options.seed}.safetensors"
-        if taught.exists():  # an earlier call was stopped after its first stage
-            load_model(model, str(taught))
-        else:
-            stage("lessons", FIRST, options.lesson_steps, False, work / "lessons.jsonl")
-            save_model(model, str(taught))
-        write_demonstrations(work, worlds, options.seed)
-        stage("everything", SECOND, options.steps, True, folder / "log.jsonl")
+        taught = work / "stage"
+        for name, steps in zip(STAGES, options.steps, strict=True):
+            taught = taught.with_name(f"{taught.name}-{name}-{steps}")
+            kept = taught.with_name(f"{taught.name}-{options.hidden}-{options.seed}.safetensors")
+            if kept.exists():  # an earlier call was stopped after this stage
+                load_model(model, str(kept))
+                continue
+            if name == "acting":
+                write_demonstrations(work, worlds, options.seed)
+            (work / f"{name}.jsonl").unlink(missing_ok=True)
+            study(name, steps, decay=name == "acting")
+            save_model(model, str(kept))
+        for name in STAGES:
+            shutil.copyfile(work / f"{name}.jsonl", folder / f"{name}.jsonl")
         model.to(torch.bfloat16).save_pretrained(folder)
         processor.save_pretrained(folder)
         NANO.save(folder)
