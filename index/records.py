@@ -17,6 +17,7 @@ from typing import Any
 
 from index.errors import SourceError
 from index.images import picture_hash
+from index.lines import text_of
 from index.rows import PICTURE_COLUMNS, PictureRef, Rows, read_rows
 
 __all__ = [
@@ -57,9 +58,14 @@ class Source(Sequence[Document]):
         if name not in rows.columns:
             has = f"it has {', '.join(rows.columns)}"
             raise SourceError(f"source {rows.path} has no column {name!r} ({has}); add it or map it: --columns id=NAME")
+        if {"question", "answers"} <= set(rows.columns) and not {"question", "answers"} & set(columns.values()):
+            raise SourceError(
+                f"source {rows.path} has the columns question and answers: these look like tasks, not documents; name"
+                " the folder of the documents, or map one of the two, as in --columns text=answers"
+            )
         seen: dict[str, int] = {}
         for row, value in enumerate(rows.column(name)):
-            id = _text(value).strip()
+            id = self._text(row, name, value)
             if not id:
                 raise SourceError(f"{rows.label(row)} has no {name!r}; give every document an id")
             if id in seen:
@@ -77,9 +83,17 @@ class Source(Sequence[Document]):
             return [self[each] for each in range(*place.indices(len(self)))]
         row, id = self._order[place], self.ids[place]
         values = self._rows[row]
-        title = _text(values.get(self._names.get("title", "title"))).strip() or id
-        text = _text(values.get(self._names.get("text", "text"))).strip()
-        return Document(id, title, text, self._rows.pictures(row, values, self._pictures, id))
+        title, text = (self._text(row, name, values.get(name)) for name in map(self._name, ("title", "text")))
+        return Document(id, title or id, text, self._rows.pictures(row, values, self._pictures, id))
+
+    def _name(self, field: str) -> str:
+        return self._names.get(field, field)
+
+    def _text(self, row: int, name: str, value: Any) -> str:
+        try:
+            return text_of(value).strip()
+        except ValueError as error:
+            raise SourceError(f"{self._rows.label(row)}: the column {name!r} {error}; correct it") from None
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -125,7 +139,3 @@ def _pixels(document: Document) -> Iterator[str]:
     for picture in document.pictures:
         with contextlib.suppress(SourceError):
             yield picture_hash(picture.open())
-
-
-def _text(value: Any) -> str:
-    return "" if value is None or value != value else str(value)

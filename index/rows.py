@@ -2,6 +2,7 @@
 
 - Three layouts: an imagefolder (`metadata.jsonl`, `.csv` or `.parquet` beside pictures), a JSON Lines or Parquet
   file, or a folder of either. Nothing asks the network; what `datasets` caches lies in a temporary folder.
+- Text comes through as it was written (`index.lines`): `datasets` keeps the rows of text files, it does not type them.
 - Pictures stay undecoded references until they are wanted, so that one bad picture is one reference that fails, and
   no row moves.
 - A picture's path stays inside the folder of the file that names it.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import shutil
 import tempfile
@@ -24,10 +24,12 @@ from PIL import Image
 
 from index.errors import SourceError
 from index.images import open_picture
+from index.lines import SUFFIXES, columns_of, kind_of, parse, row_texts
 
 PICTURE_COLUMNS = ("image", "images", "file_name", "file_names")
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-_LOADERS = {".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+_KINDS = (".jsonl", ".json", ".parquet")
+_FILE_NAME = re.compile(r"^(?:(.+)_)?file_name(s?)$")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,22 +59,53 @@ class PictureRef:
         return open_picture(self.source() if callable(self.source) else self.source, self.name)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """The rows of one file.
+
+    Attributes:
+        dataset: of `datasets`; of a text file one column, `json`, a row's text.
+        base: the folder that relative paths start from.
+        name: for messages.
+        names: the file's columns, and what we call them.
+    """
+
+    dataset: Any
+    base: Path
+    name: str
+    names: Mapping[str, str]
+    is_text: bool
+
+    def row(self, place: int) -> dict[str, Any]:
+        values = self.dataset[place]
+        values = parse(values["json"]) if self.is_text else values
+        return {self.names[name]: value for name, value in values.items()}
+
+    def column(self, name: str) -> list[Any]:
+        theirs = next((theirs for theirs, ours in self.names.items() if ours == name), None)
+        if theirs is None:
+            return [None] * len(self.dataset)
+        if self.is_text:
+            return [parse(text).get(theirs) for text in self.dataset["json"]]
+        return list(self.dataset[theirs])
+
+
 class Rows:
     """The rows of one or more local files, read through `datasets`; pictures stay undecoded. `read_rows` makes it."""
 
-    def __init__(self, path: Path, parts: Sequence[tuple[Any, Path, str]], folder: str) -> None:
-        """Keeps datasets with the folder that their relative paths start from and a name for messages.
+    def __init__(self, path: Path, parts: Sequence[_Part], folder: str) -> None:
+        """Keeps the parts.
 
         Args:
             path: the source.
-            parts: (dataset, folder of its files, name).
+            parts: one a file.
             folder: where the caches lie; removed with this object.
         """
         self.path = path
         self._parts = list(parts)
         self._starts = [0]
-        for dataset, _, _ in self._parts:
-            self._starts.append(self._starts[-1] + len(dataset))
+        for part in self._parts:
+            self._starts.append(self._starts[-1] + len(part.dataset))
         self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     def __len__(self) -> int:
@@ -81,23 +114,20 @@ class Rows:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, in the order of first sight."""
-        return tuple(dict.fromkeys(name for dataset, _, _ in self._parts for name in dataset.column_names))
+        return tuple(dict.fromkeys(name for part in self._parts for name in part.names.values()))
 
     def column(self, name: str) -> list[Any]:
-        """All values of one column; None where a part has no such column."""
-        values: list[Any] = []
-        for dataset, _, _ in self._parts:
-            values += list(dataset[name]) if name in dataset.column_names else [None] * len(dataset)
-        return values
+        """All values of one column; None where a row has no such field."""
+        return [value for part in self._parts for value in part.column(name)]
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        dataset, place, _, _ = self._find(row)
-        return dataset[place]
+        part, place = self._find(row)
+        return part.row(place)
 
     def label(self, row: int) -> str:
         """What to call a row in a message: `row 3 of metadata.jsonl`, counted from 1."""
-        _, place, _, name = self._find(row)
-        return f"row {place + 1} of {name}"
+        part, place = self._find(row)
+        return f"row {place + 1} of {part.name}"
 
     def pictures(
         self, row: int, values: Mapping[str, Any], columns: Iterable[str], owner: str
@@ -110,7 +140,7 @@ class Rows:
             columns: where to look, in this order.
             owner: the id that their ids start with.
         """
-        _, _, base, _ = self._find(row)
+        base = self._find(row)[0].base
         found: list[PictureRef] = []
         for column in columns:
             value = values.get(column)
@@ -119,12 +149,12 @@ class Rows:
                     found.append(_reference(item, base, f"{owner}#{len(found)}", f"{self.label(row)}, column {column}"))
         return tuple(found)
 
-    def _find(self, row: int) -> tuple[Any, int, Path, str]:
+    def _find(self, row: int) -> tuple[_Part, int]:
         if not 0 <= row < len(self):
             raise IndexError(row)
-        for (dataset, base, name), start, stop in zip(self._parts, self._starts, self._starts[1:], strict=False):
+        for part, start, stop in zip(self._parts, self._starts, self._starts[1:], strict=False):
             if row < stop:
-                return dataset, row - start, base, name
+                return part, row - start
         raise IndexError(row)
 
 
@@ -132,22 +162,14 @@ def read_rows(path: str | Path) -> Rows:
     """Opens an imagefolder, a JSON Lines or Parquet file, or a folder of such files.
 
     Raises:
-        SourceError: missing, of no known layout, damaged, or without a row.
+        SourceError: missing, of no known layout, several sources in one, damaged, or without a row.
     """
     path = Path(path).expanduser()
     if not path.exists():
         raise SourceError(f"source {path} does not exist; name a folder with metadata.jsonl, or a .jsonl or .parquet")
-    groups = _layout(path)
-    if all(file.stat().st_size == 0 for _, files, _ in groups for file in files):
-        raise SourceError(f"source {path} is empty; it needs at least one row")
     folder = tempfile.mkdtemp(prefix="gog-source-")
     try:
-        parts = []
-        for loader, files, base in groups:
-            if any(file.stat().st_size for file in files):
-                name = str(files[0]) if len(files) == 1 else str(path)
-                parts.append((_load(loader, files, folder, name), base, name))
-        rows = Rows(path, parts, folder)
+        rows = Rows(path, [part for file in _layout(path) if (part := _load(file, folder)) is not None], folder)
         if len(rows) == 0:
             raise SourceError(f"source {path} is empty; it needs at least one row")
         return rows
@@ -156,52 +178,73 @@ def read_rows(path: str | Path) -> Rows:
         raise
 
 
-def _layout(path: Path) -> list[tuple[str, list[Path], Path]]:
-    """What to load: (loader of `datasets`, files, the folder that relative paths start from)."""
+def _layout(path: Path) -> list[Path]:
+    """The files to load."""
     if path.is_file():
-        if path.name in _METADATA:
-            return [("imagefolder", [path], path.parent)]
-        if path.suffix.lower() not in _LOADERS:
+        if path.name not in _METADATA and path.suffix.lower() not in _KINDS:
             raise SourceError(f"source {path} is of no known kind; use .jsonl, .parquet or a folder with metadata")
-        return [(_LOADERS[path.suffix.lower()], [path], path.parent)]
+        return [path]
     metadata = sorted(file for name in _METADATA for file in path.rglob(name) if file.is_file())
+    if len(metadata) > 1:  # documents beside tasks, or two versions of one thing: nobody wants them mixed
+        shown = ", ".join(file.relative_to(path).as_posix() for file in metadata[:4])
+        shown += ", ..." if len(metadata) > 4 else ""
+        raise SourceError(f"source {path} holds several sources ({shown}); name one of these files or its folder")
     if metadata:
-        return [("imagefolder", [file], file.parent) for file in metadata]
-    for suffix, loader in _LOADERS.items():
+        return metadata
+    for suffix in _KINDS:
         files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() == suffix)
         if files:
-            return [(loader, files, path)]
+            return files
     raise SourceError(f"source {path} holds no metadata.jsonl, .jsonl or .parquet file; add one, a row a document")
 
 
-def _load(loader: str, files: Sequence[Path], folder: str, name: str) -> Any:
+def _load(file: Path, folder: str) -> _Part | None:
+    """Opens a file; None where it has no row."""
     import datasets
 
-    if loader == "imagefolder" and files[0].suffix == ".jsonl" and not _has_picture_column(files[0]):
-        loader = "json"  # `datasets` refuses an imagefolder without any `file_name`; texts alone are fine with us
-    # Explicit files: no globbing through a million pictures, no guessing of splits. Brackets in a path are no pattern.
-    wanted = [re.sub(r"([\[\]*?])", r"[\1]", str(file.resolve())) for file in files]
+    if file.stat().st_size == 0:
+        return None
+    is_text = file.suffix.lower() in SUFFIXES
     try:
         with _quiet(datasets):
-            loaded = datasets.load_dataset(loader, data_files={"train": wanted}, split="train", cache_dir=folder)
-            return _undecoded(loaded, datasets)
-    except Exception as error:  # datasets, pyarrow and pandas each raise their own
-        if loader == "imagefolder" and files[0].suffix == ".jsonl":
-            # One row without pictures, or one that points outside, makes `datasets` give up the whole imagefolder. Its
-            # rows are plain JSON: read as such, that row is the only one without a picture.
-            return _load("json", files, folder, name)
+            if is_text:
+                count, columns = columns_of(file)
+                if not count:
+                    return None
+                dataset = datasets.Dataset.from_generator(
+                    _generate,
+                    features=datasets.Features({"json": datasets.Value("large_string")}),
+                    gen_kwargs={"file": str(file.resolve())},
+                    cache_dir=folder,
+                )
+            else:
+                # Brackets in a path are no pattern.
+                wanted = re.sub(r"([\[\]*?])", r"[\1]", str(file.resolve()))
+                dataset = datasets.load_dataset(
+                    "parquet", data_files={"train": [wanted]}, split="train", cache_dir=folder
+                )
+                dataset = _undecoded(dataset, datasets)
+                columns = tuple(dataset.column_names)
+    except SourceError:
+        raise
+    except Exception as error:  # datasets and pyarrow each raise their own
         while error.__cause__ is not None:
             error = error.__cause__  # type: ignore[assignment]
-        if loader == "parquet" and "BatchSize must be greater than 0" in str(error):  # what it says of no rows at all
-            raise SourceError(f"source {name} is empty; it needs at least one row") from None
-        reason = _bad_line(files) or " ".join(str(error).split())[:200] or type(error).__name__
-        raise SourceError(f"source {name} cannot be read: {reason}; correct it and try again") from None
+        if "BatchSize must be greater than 0" in str(error):  # what it says of no rows at all
+            return None
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise SourceError(f"source {file} cannot be read: {reason}; correct it and try again") from None
+    names = {name: name for name in columns}
+    if file.name in _METADATA:  # as in every imagefolder, `file_name` is the column `image`
+        for name in columns:
+            if (match := _FILE_NAME.match(name)) and (ours := (match[1] or "image") + match[2]) not in columns:
+                names[name] = ours
+    return _Part(dataset, file.parent, str(file), names, is_text)
 
 
-def _has_picture_column(metadata: Path) -> bool:
-    with metadata.open("rb") as lines:
-        first = next((line for line in lines if line.strip()), b"")
-    return b"file_name" in first
+def _generate(file: str) -> Iterator[dict[str, str]]:
+    for text in row_texts(Path(file)):
+        yield {"json": text}
 
 
 @contextlib.contextmanager
@@ -233,23 +276,10 @@ def _undecoded(dataset: Any, datasets: Any) -> Any:
     return dataset
 
 
-def _bad_line(files: Sequence[Path]) -> str:
-    """Names the first line that is not JSON, which pyarrow's messages do not."""
-    for file in files:
-        if file.suffix.lower() == ".jsonl":
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    try:
-                        json.loads(line or b"{}") if line.strip() else None
-                    except ValueError as error:
-                        return f"line {number} of {file.name} is not JSON ({error})"
-    return ""
-
-
 def _reference(value: Any, base: Path, id: str, name: str) -> PictureRef:
     if isinstance(value, Mapping):
         data, path = value.get("bytes"), value.get("path")
-        if data is not None:
+        if isinstance(data, (bytes, bytearray, memoryview)):
             return PictureRef(id, name, bytes(data))
         value = path
         if isinstance(path, str) and Path(path).is_absolute() and Path(path).is_relative_to(base.resolve()):
@@ -257,7 +287,7 @@ def _reference(value: Any, base: Path, id: str, name: str) -> PictureRef:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return PictureRef(id, name, bytes(value))
     if not isinstance(value, str):
-        return PictureRef(id, name, None, f"holds {type(value).__name__}, not a picture; give a path or bytes")
+        return PictureRef(id, name, None, f"holds {kind_of(value)}, not a picture; give a path or bytes")
     relative = PurePosixPath(value.replace("\\", "/"))
     if "://" in value or relative.is_absolute() or PureWindowsPath(value).drive or ".." in relative.parts:
         return PictureRef(id, value, None, "leaves the folder of the source; put the picture beside the source's file")

@@ -117,6 +117,76 @@ def test_odd_folder_names_hidden_folders_and_integer_ids(tmp_path):
     assert source[1].pictures[0].open().size == (60, 40)
 
 
+def test_texts_come_through_as_they_were_written(tmp_path):
+    written = ["1984-05-01", "007", "1.0", "1e3", "true", "null", "2020-01-01T00:00:00Z"]
+    rows = [{"id": f"{number:03d}", "title": text, "text": text} for number, text in enumerate(written)]
+    header = "file_name,id,title,text\n"
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "metadata.csv").write_text(
+        header + "".join(f',{row["id"]},{row["title"]},"{row["text"]}"\n' for row in rows)
+    )
+    (tmp_path / "list.json").write_text(json.dumps(rows, indent=1))
+    for path in (
+        lines(tmp_path / "s.jsonl", rows),
+        write_source(tmp_path / "folder", rows, {}),
+        tmp_path / "csv",
+        tmp_path / "list.json",
+    ):
+        source = read_source(path)
+        assert [(each.id, each.title, each.text) for each in source] == [
+            (row["id"], row["title"], row["text"]) for row in rows
+        ], path
+    (tmp_path / "n.jsonl").write_text('{"id": 1, "title": 2.50, "text": 1}\n{"id": 2.0, "title": true, "text": null}\n')
+    assert [(each.id, each.title, each.text) for each in read_source(tmp_path / "n.jsonl")] == [
+        ("1", "2.50", "1"),
+        ("2.0", "true", ""),
+    ]
+    (tmp_path / "n.jsonl").write_text('{"id": "a", "text": ["x"]}\n')
+    with pytest.raises(SourceError, match="row 1 of .*n.jsonl: the column 'text' holds a list, not a text"):
+        list(read_source(tmp_path / "n.jsonl"))
+
+
+def test_a_csv_names_its_pictures(tmp_path):
+    (tmp_path / "metadata.csv").write_text('file_name,id,text\na.png,007,"one,\ntwo"\n')
+    draw(3).save(tmp_path / "a.png")
+    document = read_source(tmp_path)[0]
+    assert (document.id, document.text) == ("007", "one,\ntwo")
+    assert document.pictures[0].open().tobytes() == draw(3).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("s.jsonl", '{"id": "a"}\n\n[1]\n', "line 3 of s.jsonl is a list, not an object"),
+        ("s.jsonl", '{"id": "\\ud83d"}\n', "line 1 of s.jsonl is not JSON .*surrogates"),
+        ("s.json", '[{"id": "a"}, {"id": ]', "entry 2 of s.json is not JSON"),
+        ("s.json", '[{"id": "a"} {"id": "b"}]', "entry 2 of s.json is not JSON .*no comma"),
+        ("s.json", '[{"id": "a"}', "is not JSON .*"),
+        ("metadata.csv", "id,text\na,b,c\n", "line 2 of metadata.csv has more fields"),
+        ("metadata.csv", 'id,text\na,"b\n', "of metadata.csv is not CSV"),
+    ],
+)
+def test_a_line_that_cannot_be_read_is_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(SourceError, match=message) as caught:
+        read_source(tmp_path / name)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "l.jsonl").write_bytes(b'{"id": "\xff"}\n')
+    with pytest.raises(SourceError, match="l.jsonl cannot be read: it is not UTF-8"):
+        read_source(tmp_path / "l.jsonl")
+
+
+def test_documents_and_tasks_are_not_mixed(tmp_path):
+    write_source(tmp_path / "world" / "kb", [{"id": "a", "text": "x"}], {})
+    write_source(tmp_path / "world" / "train", [{"id": "t", "question": "q", "answers": ["x"]}], {})
+    with pytest.raises(SourceError, match=r"several sources \(kb/metadata.jsonl, train/metadata.jsonl\); name one"):
+        read_source(tmp_path / "world")
+    with pytest.raises(SourceError, match="these look like tasks, not documents"):
+        read_source(tmp_path / "world" / "train")
+    assert len(read_source(tmp_path / "world" / "kb")) == 1
+    assert read_source(tmp_path / "world" / "train", {"text": "question"})[0].text == "q"
+
+
 def test_documents_may_have_no_picture_or_several(tmp_path):
     rows = [
         {"id": "a", "title": "A", "images": ["x.png", "y.png"]},
