@@ -21,7 +21,8 @@ class PolicyCard:
 
     Attributes:
         system: put the dialect's system prompt before the chat.
-        box_scale: a box coordinate of 1.0 is written as this integer (Qwen3-VL: 1000).
+        box_scale: a box coordinate of 1.0 is written as this integer (Qwen3-VL: 1000). The `tool_call` dialect tells a
+            model "thousandths" in its prompt and its tools' descriptions: another scale needs another dialect text too.
         result_side: longest side, in pixels, of pictures that come back from a tool; 0 sends none.
         spaced: write a space before answers and queries, so that they have the same tokens as within a text.
         max_new_tokens: length of one assistant turn at most.

@@ -2,8 +2,9 @@
 
 `GRPOTrainer(environment_factory=…)` makes every public method of an instance a tool, pools the instances, and calls
 `reset(**row)` before each rollout. So this adapter has exactly `glance`, `gaze`, `search` and `reset`; the reward is
-a function beside it, which also sees the last assistant message, where the answer stands. An `Episode` underneath
-keeps the rules: the same turns, results and rewards as in `GoG-VQA-v0`, so that every rollout's trajectory replays to
+a function beside it, which sees the rollout's messages. TRL carries out whatever calls it finds, several in one message
+too, and answers unknown tools and wrong arguments itself. So the episode is put together from the messages at the end:
+one turn for each, well-formed or `Malformed` by the same rules as in evaluation. Every rollout's trajectory replays to
 the reward it was trained on.
 """
 
@@ -14,8 +15,8 @@ from typing import Any
 
 from agents.card import PolicyCard
 from agents.dialects import tool_call
-from gog_env.actions import Action, Malformed
-from gog_env.episode import Episode, EpisodeConfig, step_batch
+from gog_env.actions import Malformed
+from gog_env.episode import Episode, EpisodeConfig, Turn, step_batch
 from gog_env.tasks import Task
 from index.errors import GoGError
 
@@ -28,29 +29,35 @@ class GlanceOrGazeTools:
         index: the knowledge that is searched.
         config: rules of the episodes.
         card: how the model writes boxes and takes pictures.
+        seed: of the run; recorded with every episode.
     """
 
-    def __init__(self, tasks: dict[str, Task], index: Any, config: EpisodeConfig, card: PolicyCard) -> None:
+    def __init__(
+        self, tasks: dict[str, Task], index: Any, config: EpisodeConfig, card: PolicyCard, seed: int = 0
+    ) -> None:
         """Keeps what every rollout shares."""
-        self._tasks, self._index, self._config, self._card = tasks, index, config, card
+        self._tasks, self._index, self._config, self._card, self._seed = tasks, index, config, card, seed
         self._episode: Episode | None = None
+        self._made: list[Turn] = []
         self._failure: Exception | None = None
 
     def reset(self, task: str = "", **row: Any) -> None:
         """Starts an episode of the row's task. Returns None: picture and question are already in the prompt."""
-        self._episode = Episode(self._tasks[task], self._config, seed=0)
-        self._failure = None
+        self._episode = Episode(self._tasks[task], self._config, self._seed)
+        self._made, self._failure = [], None
 
     def _call(self, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
         episode = self._episode
-        if episode is None or episode.done:
+        if episode is None or len(self._made) >= self._config.max_turns:
             raise ValueError("the episode is over: answer in <answer> tags")
         action = tool_call.action_of_call(name, arguments, self._card)
+        episode.turns = ()  # what a call finds does not depend on the turns before it
         try:
             turn = step_batch([episode], [action], self._index)[0]
         except Exception as error:  # kept for the reward function: a tool's failure is never the policy's
             self._failure = error
             raise
+        self._made.append(turn)
         return tool_call.result_content(turn, self._card)
 
     def glance(self) -> list:
@@ -74,9 +81,11 @@ class GlanceOrGazeTools:
         return self._call("search", {"query": query})
 
     def _finish(self, completion: Sequence[dict[str, Any]]) -> Episode:
-        """Ends the episode with what the rollout's own last message says, and returns it.
+        """Puts the episode together from the rollout's messages, one turn for each of the assistant's, and returns it.
 
-        A last message that still calls a tool (the rollout ran out of turns or tokens) leaves the episode unanswered.
+        A call that TRL did not carry out any more (the rollout ran out of turns or tokens) is carried out here: it is
+        the last turn, as it would be in evaluation, and leaves the episode unanswered. So does text without an action,
+        after which TRL asks the model no more.
 
         Raises:
             GoGError: a search failed for a reason that is not the policy's.
@@ -85,12 +94,26 @@ class GlanceOrGazeTools:
         assert episode is not None, "reset comes first"
         if self._failure is not None:
             raise GoGError(f"a search failed in task {episode.task.id}: {self._failure}") from self._failure
-        last = completion[-1] if completion else {}
-        if last.get("role") == "assistant" and not episode.done:
-            action: Action = tool_call.parse(str(last.get("content") or ""), self._card)
-            if last.get("tool_calls"):
-                action = Malformed("the turns ran out before an answer")
-            step_batch([episode], [action], self._index)
+        made = iter(self._made)
+        said = [message for message in completion if message.get("role") == "assistant"]
+        episode.turns = ()
+        for number, message in enumerate(said[: self._config.max_turns], start=1):
+            functions = [call["function"] for call in message.get("tool_calls") or []]
+            # The rest never reached this adapter: TRL itself told the model that there is no such call.
+            reached = [one for one in functions if not tool_call.call_problem(one["name"], one["arguments"])]
+            turns = [turn for _, turn in zip(reached, made, strict=False)]
+            action = tool_call.action_of_message(message, self._card)
+            if functions and not turns and number < len(said) and not isinstance(action, Malformed):
+                action = Malformed("the calls ran out")  # more calls than turns: `_call` refused this one
+            if turns and not isinstance(action, Malformed):
+                episode.turns += (turns[0],)
+            else:
+                try:
+                    step_batch([episode], [action], self._index)
+                except (OSError, RuntimeError, MemoryError) as error:
+                    raise GoGError(f"a search failed in task {episode.task.id}: {error}") from error
+            if episode.done:
+                break
         return episode
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _THINK = re.compile(r"<think>.*?</think>", re.DOTALL)
 _CHAT = re.compile(r"<\|[a-z_]+\|>")
+_ARGUMENTS: dict[str, set[str]] = {"glance": set(), "gaze": {"box"}, "search": {"query"}}
+_ONE = Malformed("one tool call or one <answer>…</answer> is expected in a turn")
 
 
 def system_prompt() -> str:
@@ -31,12 +34,12 @@ def system_prompt() -> str:
     return Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").strip()
 
 
-def glance() -> str:
+def glance() -> list:
     """Search with the whole picture."""
     raise NotImplementedError("a signature for chat templates")
 
 
-def gaze(box: list[int]) -> str:
+def gaze(box: list[int]) -> list:
     """Crop a region of the picture and search with the crop.
 
     Args:
@@ -45,7 +48,7 @@ def gaze(box: list[int]) -> str:
     raise NotImplementedError("a signature for chat templates")
 
 
-def search(query: str) -> str:
+def search(query: str) -> list:
     """Search the texts.
 
     Args:
@@ -57,15 +60,22 @@ def search(query: str) -> str:
 TOOLS = [glance, gaze, search]
 
 
+def call_problem(name: Any, arguments: Any) -> str | None:
+    """Why a call cannot be made at all: no such tool, or other arguments than it takes. None where it can."""
+    if not isinstance(arguments, dict):
+        return f"the arguments of {name} must be a JSON object"
+    wanted = _ARGUMENTS.get(name) if isinstance(name, str) else None
+    if wanted is None:
+        return f"there is no tool {name!r}; use glance, gaze or search"
+    if set(arguments) != wanted:
+        return f"{name} takes {'the argument ' + min(wanted) if wanted else 'no arguments'}"
+    return None
+
+
 def action_of_call(name: str, arguments: Any, card: PolicyCard) -> Action:
     """Turns a tool's name and arguments into an action; `Malformed` with a reason where they do not fit."""
-    if not isinstance(arguments, dict):
-        return Malformed(f"the arguments of {name} must be a JSON object")
-    wanted: set[str] = {"glance": set(), "gaze": {"box"}, "search": {"query"}}.get(name, {"?"})
-    if wanted == {"?"}:
-        return Malformed(f"there is no tool {name!r}; use glance, gaze or search")
-    if set(arguments) != wanted:
-        return Malformed(f"{name} takes {'the argument ' + min(wanted) if wanted else 'no arguments'}")
+    if problem := call_problem(name, arguments):
+        return Malformed(problem)
     if name == "glance":
         return Glance()
     if name == "search":
@@ -75,8 +85,17 @@ def action_of_call(name: str, arguments: Any, card: PolicyCard) -> Action:
     numbers = isinstance(box, list) and len(box) == 4 and all(type(value) in (int, float) for value in box)
     if not numbers:
         return Malformed("box must be four numbers [x0, y0, x1, y1]")
-    x0, y0, x1, y1 = (value / card.box_scale for value in box)
+    try:
+        x0, y0, x1, y1 = (value / card.box_scale for value in box)
+    except OverflowError:  # an integer too large for a float
+        return Malformed("a coordinate of the box is far too large")
     return Gaze((x0, y0, x1, y1))
+
+
+def _marked(text: str) -> tuple[list[str], list[str]]:
+    """What stands between the marks of calls and of answers, reasoning left out."""
+    body = _CHAT.sub("", _THINK.sub("", text))
+    return _CALL.findall(body), _ANSWER.findall(body)
 
 
 def parse(text: str, card: PolicyCard) -> Action:
@@ -86,17 +105,27 @@ def parse(text: str, card: PolicyCard) -> Action:
         text: what the model generated, with or without its end-of-turn token.
         card: the model's card (scale of boxes).
     """
-    body = _CHAT.sub("", _THINK.sub("", text))
-    calls, answers = _CALL.findall(body), _ANSWER.findall(body)
+    calls, answers = _marked(text)
     if len(calls) + len(answers) != 1:
-        return Malformed("one tool call or one <answer>…</answer> is expected in a turn")
+        return _ONE
     if answers:
         return Answer(answers[0].strip())
     try:
         call = json.loads(calls[0])
         return action_of_call(call["name"], call.get("arguments", {}), card)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Malformed('a tool call must be JSON: {"name": …, "arguments": {…}}')
+
+
+def action_of_message(message: Mapping[str, Any], card: PolicyCard) -> Action:
+    """Reads one assistant turn whose calls a trainer has already taken out of the text; the rules of `parse`."""
+    text, calls = str(message.get("content") or ""), message.get("tool_calls") or []
+    if not calls:
+        return parse(text, card)
+    if len(calls) > 1 or any(_marked(text)):
+        return _ONE
+    function = calls[0]["function"]
+    return action_of_call(function["name"], function["arguments"], card)
 
 
 def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
