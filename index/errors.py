@@ -48,6 +48,6 @@ def cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print("error: interrupted; nothing was left under a final name", file=sys.stderr)
+        print("error: interrupted", file=sys.stderr)
         status = 130
     sys.exit(status)
