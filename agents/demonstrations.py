@@ -70,9 +70,10 @@ class Demonstrator:
 def demonstrate(
     tasks: Sequence[Task], index: Any, config: EpisodeConfig, seed: int = 0, progress: bool = True
 ) -> Iterator[Episode]:
-    """Yields the oracle's episodes that earn full reward, in the order of the tasks."""
+    """Yields the oracle's episodes that earn full reward, in the order of the tasks that say what their evidence is."""
     from agents.rollout import run_episodes
 
+    tasks = [task for task in tasks if task.evidence is not None]
     policy = Demonstrator(tasks, index, seed)
     for start in range(0, len(tasks), 256):
         part = tasks[start : start + 256]
@@ -85,7 +86,7 @@ def demonstrate(
 def was_read(episode: Episode) -> bool:
     """True if the text of every evidence document was shown: an answer must follow from what was read."""
     shown = {hit.document_id for turn in episode.turns for hit in turn.hits[: episode.config.texts]}
-    return shown.issuperset(episode.task.evidence)
+    return shown.issuperset(episode.task.evidence or ())
 
 
 def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[str, Any]]:

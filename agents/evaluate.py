@@ -71,7 +71,7 @@ def turns_needed(tasks: Iterable[Task]) -> int:
     >>> turns_needed([]), turns_needed([Task("t", "?", ("a",), b"", evidence=tuple("ABCDEFGH"))])
     (6, 9)
     """
-    needed = [max(len(task.evidence), len(task.regions)) + 1 for task in tasks]
+    needed = [max(len(task.evidence or ()), len(task.regions)) + 1 for task in tasks]
     return max([EpisodeConfig().max_turns, *needed])
 
 

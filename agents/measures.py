@@ -67,7 +67,10 @@ def measure(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
 
 
 def retrieval(records: Sequence[Record]) -> dict[str, float | int | None]:
-    """hit@1, hit@k (over all calls, and over glances and gazes alone) and recall, over the episodes with evidence."""
+    """hit@1, hit@k (over all calls, and over glances and gazes alone) and recall, over the episodes with evidence.
+
+    Tasks that need none (`[]`), and tasks that do not say (None), are no such episodes.
+    """
     asking = [record for record in records if record["evidence"]]
 
     def hit(record: Record, names: Sequence[str], k: int | None) -> bool:

@@ -3,8 +3,9 @@
 A `Policy` sees what a model sees (`EpisodeView`) and acts on many episodes at once. The decisions behind these:
 
 - Whoever searches answers with a *perfect reader*: the gold answer exactly when every evidence document came back among
-  the hits, "unknown" otherwise. So the table compares ways of looking, not of reading. A task without evidence asks for
-  nothing that is not in the picture, and the perfect reader answers it.
+  the hits, "unknown" otherwise. So the table compares ways of looking, not of reading. A task that needs no evidence
+  asks for nothing that is not in the picture, and the perfect reader answers it; of a task that does not say what its
+  evidence is (None), nobody can tell whether it came back, and the answer is "unknown".
 - A perfect reader also follows leads: once the documents of everything seen in the picture are found, it searches by
   title for the evidence that lies beyond the picture (the second hop). All searching policies do this alike; none may
   look up by title what it failed to recognise by looking.
@@ -46,13 +47,18 @@ def found(view: EpisodeView) -> set[str]:
     return {hit.document_id for turn in view.turns for hit in turn.hits}
 
 
+def knows(task: Task, hits: set[str]) -> bool:
+    """True if all evidence is among the documents that came back; never where a task does not say what it is."""
+    return task.evidence is not None and hits.issuperset(task.evidence)
+
+
 class Direct:
     """Never searches: answers from the picture alone."""
 
     name = "direct"
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._gold = {task.id: task.answers[0] for task in tasks if not task.evidence}
+        self._gold = {task.id: task.answers[0] for task in tasks if task.evidence == ()}
 
     def act(self, views: Sequence[EpisodeView]) -> list[Action]:
         """Answers at once: right where a task needs no evidence."""
@@ -83,7 +89,7 @@ class PerfectReader:
 
     def _act(self, task: Task, view: EpisodeView) -> Action:
         hits = found(view)
-        if hits.issuperset(task.evidence):
+        if knows(task, hits):
             return actions.Answer(task.answers[0])
         if view.turns_left <= 1:
             return actions.Answer(UNKNOWN)
@@ -102,8 +108,8 @@ def split_evidence(task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
     A task with evidence but without regions is taken to show its first document.
     """
-    count = len(task.regions) or 1
-    return task.evidence[:count], task.evidence[count:]
+    count, evidence = len(task.regions) or 1, task.evidence or ()
+    return evidence[:count], evidence[count:]
 
 
 class GlanceOnce(PerfectReader):
@@ -183,7 +189,7 @@ class RandomActions(PerfectReader):
             words = view.question.split()
             start = int(rng.integers(len(words)))
             return actions.Search(" ".join(words[start : start + 3])[:100])
-        return actions.Answer(task.answers[0] if found(view).issuperset(task.evidence) else UNKNOWN)
+        return actions.Answer(task.answers[0] if knows(task, found(view)) else UNKNOWN)
 
 
 def draws(seed: int, task_id: str, turn: int) -> np.random.Generator:

@@ -4,13 +4,13 @@ Decisions:
 - Files are read by `index.records.read_rows`, as knowledge is: a folder with `metadata.jsonl` beside its pictures, JSON
   Lines or Parquet. FVQA's published Parquet layout (`prompt`, `images`, `reward_model`) is recognised by its columns.
 - Text is read and checked at once; pictures are decoded one by one when asked for, so that 5,000 photos cost no memory.
+- "Needs no document" (`evidence` is `()`) and "nobody says which" (None: no such column, as in FVQA) are two things.
 - A row that cannot be understood is an error that names row and field: training on a misread gold answer is worse than
   stopping. A row whose picture is missing is skipped, counted and said.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from PIL import Image
 
 from index.errors import SourceError, TaskError
 from index.images import Box, check_box, open_picture
+from index.lines import kind_of, parse, text_of
 from index.records import PICTURE_COLUMNS, PictureRef, Rows, read_rows
 
 #: Longest question, in characters: an observation has a fixed size.
@@ -55,7 +56,8 @@ class Task:
         answers: the gold answer first, then aliases that count as right.
         image: where the picture is; `picture()` decodes it.
         kind: what the question needs (`glance`, `multi_hop`, ...), or "".
-        evidence: ids of the documents that hold the answer, in the order in which they are needed.
+        evidence: ids of the documents that hold the answer, in the order in which they are needed; `()` where none is
+            needed, None where the tasks do not say.
         regions: boxes of what has to be looked at, in 0..1 of the picture.
     """
 
@@ -64,7 +66,7 @@ class Task:
     answers: tuple[str, ...]
     image: PictureRef | StoredPicture | Path | bytes | Image.Image = field(repr=False, compare=False)
     kind: str = ""
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[str, ...] | None = None
     regions: tuple[Box, ...] = ()
 
     def picture(self) -> Image.Image:
@@ -155,7 +157,7 @@ class Tasks(Sequence[Task]):
         Raises:
             TaskError: names the first tasks whose evidence is missing.
         """
-        missing = [(task.id, document) for task in self for document in task.evidence if document not in index]
+        missing = [(task.id, document) for task in self for document in task.evidence or () if document not in index]
         if missing:
             count = len({task_id for task_id, _ in missing})
             shown = ", ".join(f"{task_id} needs {document!r}" for task_id, document in missing[:3])
@@ -173,6 +175,7 @@ def read_tasks(path: str | Path | Tasks, columns: Mapping[str, str] | None = Non
         path: a folder (`metadata.jsonl` beside pictures, or JSON Lines or Parquet files) or one such file; `Tasks` come
             back as they are.
         columns: other names for `id`, `question`, `answers`, `image`, `kind`, `evidence`, `regions`: `{ours: theirs}`.
+            Of these `kind`, `evidence` and `regions` may be missing.
 
     Returns:
         The tasks in file order; `skipped` lists rows without a picture, which are also said on the log.
@@ -223,7 +226,8 @@ def _columns(path: Path, rows: Rows, names: Mapping[str, str]) -> tuple[str, str
     needed = {} if fvqa else {name: names.get(name, name) for name in ("id", "question", "answers")}
     for ours, theirs in {**needed, **names}.items():
         if theirs not in found:
-            raise TaskError(f"tasks {path}: no column {theirs!r} ({has}); map it with columns={{{ours!r}: NAME}}")
+            remedy = f"rename the column, or say which it is in Python: read_tasks(path, columns={{{ours!r}: NAME}})"
+            raise TaskError(f"tasks {path}: no column {theirs!r} ({has}); {remedy}")
     picture = names.get("image") or next((name for name in PICTURE_COLUMNS if name in found), None)
     if picture is None:
         raise TaskError(f"tasks {path}: no column of pictures ({has}); name one {' or '.join(PICTURE_COLUMNS[:2])}")
@@ -253,52 +257,75 @@ def _plain(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
     def get(name: str) -> Any:
         return fields.get(names.get(name, name))
 
-    task_id = _text(get("id"))
+    task_id = _text(get("id"), "id")
     if not task_id:
         raise ValueError("there is no `id`; give every task one")
-    return _checked(task_id, get("question"), _texts(get("answers")), get("kind"), get("evidence"), get("regions"))
+    of = f" of task {task_id!r}"
+    return _checked(
+        task_id,
+        _text(get("question"), "question", of),
+        _texts(get("answers"), "answers", of),
+        _text(get("kind"), "kind", of),
+        None if get("evidence") is None else tuple(_texts(get("evidence"), "evidence", of)),
+        get("regions"),
+    )
 
 
 def _fvqa(fields: Mapping[str, Any], fallback_id: str) -> dict[str, Any]:
     """A row in FVQA's published layout (MMSearch-R1): the question in a chat, aliases in a JSON string."""
-    turns = [turn for turn in fields["prompt"] or () if turn.get("role") == "user"]
-    question = str(turns[-1].get("content") or "").replace("<image>", " ").strip() if turns else ""
-    gold = fields["reward_model"] or {}
-    aliases = gold.get("candidate_answers") or "[]"
-    try:
-        listed = json.loads(aliases) if isinstance(aliases, str) else list(aliases)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"`candidate_answers` is not JSON ({error})") from None
-    answers = [*_texts(gold.get("ground_truth")), *_texts(listed)]
-    return _checked(_text(fields.get("data_id")) or fallback_id, question, answers, fields.get("category"), (), ())
+    task_id = _text(fields.get("data_id"), "data_id") or fallback_id
+    of = f" of task {task_id!r}"
+    prompt, gold = fields["prompt"] or (), fields["reward_model"] or {}
+    if not isinstance(prompt, (list, tuple)) or not all(isinstance(turn, Mapping) for turn in prompt):
+        raise ValueError(f"`prompt`{of} is {kind_of(prompt)}, not a list of turns with `role` and `content`")
+    if not isinstance(gold, Mapping):
+        raise ValueError(f"`reward_model`{of} is {kind_of(gold)}, not an object with `ground_truth`")
+    said = [turn.get("content") for turn in prompt if turn.get("role") == "user"]
+    question = _text(said[-1], "prompt", of).replace("<image>", " ").strip() if said else ""
+    aliases = gold.get("candidate_answers") or []
+    if isinstance(aliases, str):
+        try:
+            aliases = parse(aliases)
+        except ValueError as error:
+            raise ValueError(f"`candidate_answers`{of} is not JSON ({error})") from None
+    answers = [*_texts(gold.get("ground_truth"), "ground_truth", of), *_texts(aliases, "candidate_answers", of)]
+    return _checked(task_id, question, answers, _text(fields.get("category"), "category", of), None, ())
 
 
-def _checked(task_id: str, question: Any, answers: list[str], kind: Any, evidence: Any, regions: Any) -> dict[str, Any]:
-    if not _text(question):
+def _checked(
+    task_id: str, question: str, answers: list[str], kind: str, evidence: tuple[str, ...] | None, regions: Any
+) -> dict[str, Any]:
+    if not question:
         raise ValueError(f"task {task_id!r} has no `question`")
-    if len(_text(question)) > MAX_QUESTION:
+    if len(question) > MAX_QUESTION:
         raise ValueError(f"the question of task {task_id!r} is longer than {MAX_QUESTION} characters; shorten it")
     if not answers:
         raise ValueError(f"task {task_id!r} has no `answers`; give at least one")
+    if regions not in (None, "") and not isinstance(regions, (list, tuple)):
+        raise ValueError(f"`regions` of task {task_id!r} is {kind_of(regions)}, not a list of boxes")
     try:
         boxes = tuple(check_box(box) for box in regions or ())
     except ValueError as error:
         raise ValueError(f"`regions` of task {task_id!r}: {error}") from None
     return {
         "id": task_id,
-        "question": _text(question),
+        "question": question,
         "answers": tuple(dict.fromkeys(answers)),
-        "kind": _text(kind),
-        "evidence": tuple(_texts(evidence)),
+        "kind": kind,
+        "evidence": evidence,
         "regions": boxes,
     }
 
 
-def _text(value: Any) -> str:
-    return "" if value is None else str(value).strip()
+def _text(value: Any, name: str, of: str = "") -> str:
+    """A field's text as it was written; `ValueError` names the field that holds none."""
+    try:
+        return text_of(value).strip()
+    except ValueError as error:
+        raise ValueError(f"`{name}`{of} {error}") from None
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: Any, name: str, of: str) -> list[str]:
     """One text or several, empty ones left out."""
-    values = list(value) if isinstance(value, (list, tuple)) else [value]
-    return [text for text in map(_text, values) if text]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [text for text in (_text(one, name, of) for one in values) if text]

@@ -37,9 +37,10 @@ class FingerprintedIndex(Searches, Protocol):
 def record(episode: Episode, index_fingerprint: str) -> dict[str, Any]:
     """Writes an episode down: plain lists, texts and numbers, ready for JSON.
 
-    Keys: `version`, `task_id`, `kind`, `question`, `answers`, `evidence`, `regions`, `picture` (SHA-256 of its pixels),
-    `index`, `seed`, `config`, `turns` (each with `action`, `hits`, `text`, `error`, `reward`), `answer`, `outcome`
-    (`answered`, `truncated` or `unfinished`) and `reward` (`accuracy`, `format`, `calls`, `cost`, `total`).
+    Keys: `version`, `task_id`, `kind`, `question`, `answers`, `evidence` (None where the task does not say), `regions`,
+    `picture` (SHA-256 of its pixels), `index`, `seed`, `config`, `turns` (each with `action`, `hits`, `text`, `error`,
+    `reward`), `answer`, `outcome` (`answered`, `truncated` or `unfinished`) and `reward` (`accuracy`, `format`,
+    `calls`, `cost`, `total`).
     """
     task = episode.task
     outcome = "unfinished" if not episode.done else "truncated" if episode.truncated else "answered"
@@ -49,7 +50,7 @@ def record(episode: Episode, index_fingerprint: str) -> dict[str, Any]:
         "kind": task.kind,
         "question": task.question,
         "answers": list(task.answers),
-        "evidence": list(task.evidence),
+        "evidence": None if task.evidence is None else list(task.evidence),
         "regions": [list(region) for region in task.regions],
         "picture": picture_hash(episode.picture),
         "index": index_fingerprint,

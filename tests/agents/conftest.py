@@ -61,7 +61,7 @@ def scene() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def make_task(name: str, evidence: tuple[str, ...] = (), regions: tuple = (), kind: str = "gaze") -> Task:
+def make_task(name: str, evidence: tuple[str, ...] | None = (), regions: tuple = (), kind: str = "gaze") -> Task:
     return Task(name, "Which one of them is it?", ("gold", "other gold"), scene(), kind, evidence, regions)
 
 

@@ -39,6 +39,11 @@ RECORDS = [
 ]
 
 
+def test_tasks_that_name_no_evidence_do_not_count_for_retrieval() -> None:
+    silent = {**RECORDS[0], "evidence": None}
+    assert measures.retrieval([*RECORDS, silent]) == measures.retrieval(RECORDS)
+
+
 def test_measures_of_five_episodes() -> None:
     found = measures.measure(RECORDS)
     assert found["n"] == 5 and found["accuracy"]["mean"] == pytest.approx(3 / 5)

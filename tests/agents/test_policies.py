@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents import policies
+from agents.demonstrations import demonstrate
 from agents.rollout import run_episodes
 from gog_env import actions
 from gog_env.episode import EpisodeConfig
@@ -26,6 +27,13 @@ def play(policy: policies.Policy, tasks: Sequence[Task], index, turns: int = 6) 
 def test_direct_knows_only_what_needs_no_evidence(colours: SimpleNamespace) -> None:
     played = play(policies.Direct(colours.tasks), colours.tasks, colours.index())
     assert played == {"count": [GOLD], "left": [UNKNOWN], "both": [UNKNOWN], "hop": [UNKNOWN]}
+
+
+def test_where_no_evidence_is_given_nobody_claims_to_know(colours: SimpleNamespace) -> None:
+    tasks, index = [colours.task("silent", None, (colours.left,))], colours.index()
+    for make in policies.BASELINES.values():
+        assert play(make(tasks, index, 0), tasks, index)["silent"][-1] == UNKNOWN
+    assert list(demonstrate(tasks, index, EpisodeConfig(), progress=False)) == []
 
 
 def test_oracle_crop_looks_at_each_region_then_follows_the_lead_by_text(colours: SimpleNamespace) -> None:

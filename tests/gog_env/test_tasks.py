@@ -90,7 +90,7 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
         read_tasks(folder, {"id": "nope", "question": "prompt", "answers": "gold"})
     with pytest.raises(TaskError, match="'query', which is no field"):
         read_tasks(folder, {"query": "prompt"})
-    with pytest.raises(TaskError, match="no column 'id'.*map it with columns="):
+    with pytest.raises(TaskError, match=r"no column 'id'.*rename the column, or .*read_tasks\(path, columns="):
         read_tasks(folder)
 
 
@@ -108,12 +108,55 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
         ({"regions": [[0.1, 0.2, 1.3, 0.4]]}, "`regions` of task 't2': .*leaves the picture"),
         ({"regions": [[0.5, 0.2, 0.1, 0.4]]}, "`regions` of task 't2': .*empty"),
         ({"regions": [[0.5, 0.2, 0.9]]}, "`regions` of task 't2': .*four"),
+        ({"regions": 0.5}, "row 3 .*`regions` of task 't2' is a number, not a list of boxes"),
+        ({"regions": [0.1, 0.2, 0.5, 0.9]}, "row 3 .*`regions` of task 't2': a box is four numbers"),
+        ({"regions": "0.5"}, "row 3 .*`regions` of task 't2' is a text, not a list of boxes"),
+        ({"question": ["q"]}, "row 3 .*`question` of task 't2' holds a list, not a text"),
+        ({"answers": {"a": 1}}, "row 3 .*`answers` of task 't2' holds an object, not a text"),
+        ({"answers": [["x"]]}, "row 3 .*`answers` of task 't2' holds a list, not a text"),
+        ({"evidence": [{"id": "D01"}]}, "row 3 .*`evidence` of task 't2' holds an object"),
     ],
 )
 def test_a_wrong_row_is_named(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=message) as caught:
         read_tasks(write(tmp_path / "tasks", **fields))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_values_come_through_as_they_were_written(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(scene(1)))
+    rows = [
+        '{"id": "1984-05-01", "question": "2001-01-01", "answers": ["1984-05-01"], "image": "a.png"}',
+        '{"id": "007", "question": "q", "answers": [1], "image": "a.png"}',
+        '{"id": 8, "question": "q", "answers": [2.50, "3.0", true], "image": "a.png", "kind": 1, "evidence": [12]}',
+        '{"id": "9", "question": "q", "answers": 1246700, "image": "a.png", "evidence": "2020-02-02"}',
+    ]
+    (tmp_path / "tasks.jsonl").write_text("\n".join(rows))
+    tasks = read_tasks(tmp_path / "tasks.jsonl")
+    assert [(task.id, task.question, task.answers) for task in tasks] == [
+        ("1984-05-01", "2001-01-01", ("1984-05-01",)),
+        ("007", "q", ("1",)),
+        ("8", "q", ("2.50", "3.0", "true")),
+        ("9", "q", ("1246700",)),
+    ]
+    assert [task.evidence for task in tasks] == [None, None, ("12",), ("2020-02-02",)] and tasks[2].kind == "1"
+    (tmp_path / "csv").mkdir()
+    (tmp_path / "csv" / "a.png").write_bytes(png(scene(1)))
+    table = "file_name,id,question,answers,evidence\na.png,007,q,1.0,\na.png,08,q,1984-05-01,D01\n"
+    (tmp_path / "csv" / "metadata.csv").write_text(table)
+    read = [(task.id, task.answers, task.evidence) for task in read_tasks(tmp_path / "csv")]
+    assert read == [("007", ("1.0",), ()), ("08", ("1984-05-01",), ("D01",))]
+
+
+def test_no_evidence_and_none_given_are_two_things(tmp_path: Path, knowledge: Any) -> None:
+    tasks = read_tasks(write(tmp_path / "tasks", evidence=[]))
+    assert tasks[2].evidence == () and tasks[3].evidence == ("D03",)
+    rows, pictures = task_rows()
+    for row in rows:
+        del row["evidence"]
+    silent = read_tasks(write_source(tmp_path / "silent", rows, pictures))
+    assert {task.evidence for task in silent} == {None}
+    silent.check_against(knowledge)
 
 
 def test_missing_folders_files_and_columns_are_named(tmp_path: Path) -> None:
@@ -198,12 +241,31 @@ def test_the_published_layout_of_fvqa_is_recognised(tmp_path: Path) -> None:
     tasks = read_tasks(file)
     assert [task.id for task in tasks] == ["fvqa_test-00000", "fvqa_test-00001"]
     assert tasks[0].question == "Who is this?"
-    assert tasks[0].answers == ("Ada", "Lovelace", "🇪")
+    assert tasks[0].answers == ("Ada", "Lovelace", "🇪") and tasks[0].evidence is None
     assert picture_hash(tasks[0].picture()) == picture_hash(scene(4))
     broken = fvqa_row(reward_model={"ground_truth": "Ada", "candidate_answers": "[oops"})
     datasets.Dataset.from_list([fvqa_row(), broken]).to_parquet(file)
-    with pytest.raises(TaskError, match="row 2 .*`candidate_answers` is not JSON"):
+    with pytest.raises(TaskError, match="row 2 .*`candidate_answers` of task .* is not JSON"):
         read_tasks(file)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompt": "Who is this?"}, "row 1 .*`prompt` of task 'fvqa-00000' is a text, not a list of turns"),
+        ({"prompt": ["Who is this?"]}, "row 1 .*`prompt` of task 'fvqa-00000' is a list, not a list of turns with"),
+        ({"prompt": [{"role": "user", "content": ["Who?"]}]}, "row 1 .*`prompt` .* holds a list, not a text"),
+        ({"reward_model": "Ada"}, "row 1 .*`reward_model` of task 'fvqa-00000' is a text, not an object"),
+        ({"reward_model": {"ground_truth": ["Ada"], "candidate_answers": "{}"}}, "`candidate_answers` .*an object"),
+    ],
+)
+def test_a_wrong_row_of_fvqa_is_named(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
+    import datasets
+
+    datasets.Dataset.from_list([fvqa_row(**changes)]).to_parquet(str(tmp_path / "fvqa.parquet"))
+    with pytest.raises(TaskError, match=message) as caught:
+        read_tasks(tmp_path / "fvqa.parquet")
+    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_real_tasks(atlas: Path) -> None:

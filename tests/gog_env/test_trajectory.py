@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,8 @@ def test_a_record_holds_everything(records: list[dict[str, Any]], tasks: Tasks, 
     assert first["task_id"] == "t0" and first["seed"] == 11 and first["index"] == knowledge.fingerprint
     assert first["picture"] == picture_hash(tasks[0].picture())
     assert first["answers"] == ["Gold0xyz", "Alias0xyz"] and first["evidence"] == ["D00"]
+    silent = play(dataclasses.replace(tasks[0], evidence=None), PLANS[1], knowledge)
+    assert json.loads(to_line(silent))["evidence"] is None
     assert first["regions"] == [list(tasks[0].regions[0])]
     assert first["config"]["hits"] == 4
     assert [turn["action"]["type"] for turn in first["turns"]] == ["glance", "gaze", "search", "answer"]
