@@ -22,6 +22,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -96,21 +97,40 @@ def load_pictures(sources: Sequence[str | Path], side: int) -> tuple[Tensor, lis
 @contextlib.contextmanager
 def _threads(count: int | None) -> Iterator[None]:
     before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic  # its one setting is unknown to type checkers
+    filled = memory.fill_uninitialized_memory
     torch.set_num_threads(count or before)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs
+    memory.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        memory.fill_uninitialized_memory = filled
 
 
-def _publish(
-    out: Path, model: Any, model_cfg: dict[str, Any], preprocess: Preprocess, report: dict[str, Any]
-) -> None:
+def _check_target(out: Path, force: bool) -> None:
+    """Refuses, before hours are spent, a folder that is taken or cannot be written."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise EncoderError(f"{out} exists and is not a folder; choose another --out")
+    inside = sorted(entry.name for entry in out.iterdir()) if out.exists() else []
+    if inside:
+        strange = [name for name in inside if name not in (CONFIG_NAME, WEIGHTS_NAME, REPORT_NAME, ".DS_Store")]
+        if strange or CONFIG_NAME not in inside:
+            holds = f"holds {strange[0]}" if strange else f"has no {CONFIG_NAME}"
+            raise EncoderError(f"{out} exists and is not an encoder of ours ({holds}); choose another --out")
+        if not force:
+            raise EncoderError(f"{out} exists; choose another --out, or --force to replace the encoder there")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        os.rmdir(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise EncoderError(f"cannot write {out}: {reason}; choose another --out") from error
+
+
+def _publish(out: Path, model: Any, model_cfg: dict[str, Any], preprocess: Preprocess, report: dict[str, Any]) -> None:
     """Writes the folder beside its final name and renames it into place."""
     from safetensors.torch import save_file
 
@@ -123,6 +143,10 @@ def _publish(
         if out.exists():
             shutil.rmtree(out)
         beside.rename(out)
+    except OSError as error:
+        raise EncoderError(
+            f"cannot write {out}: {error.strerror or error}; free the disk or choose another --out"
+        ) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
@@ -159,11 +183,10 @@ def train(
         `out`.
 
     Raises:
-        EncoderError: unusable options or model; `out` exists. SourceError: see `load_pictures`.
+        EncoderError: unusable options or model; `out` is taken or cannot be written. SourceError: see `load_pictures`.
     """
-    out = Path(out)
-    if out.exists() and not (force and (out / CONFIG_NAME).is_file()):
-        raise EncoderError(f"{out} exists; choose another --out, or --force to replace an encoder there")
+    out = Path(out).expanduser()
+    _check_target(out, force)
     if steps < 1 or batch < 8:
         raise EncoderError(f"{steps} steps of {batch} pairs cannot train; --steps 1 and --batch 8 are the least")
     if init and model:
@@ -174,14 +197,15 @@ def train(
         if init:
             start = load_encoder(init)
             network, model_cfg, preprocess = start.model.requires_grad_(True), start.model_cfg, start.preprocess
+            tokenizer = start.tokenizer  # a folder may bring its own
         else:
             network, model_cfg, preprocess = _fresh(Path(model) if model else NANO / CONFIG_NAME)
+            tokenizer = tokenizer_for(model_cfg)
+            if not hasattr(tokenizer, "context_length"):
+                tokenizer = tokenizer()
         if preprocess.size[0] != preprocess.size[1]:
             raise EncoderError(f"{init or model} takes pictures of {preprocess.size}; only square ones can be trained")
         pictures, captions, fingerprints = load_pictures(sources, preprocess.size[0] * 3 // 2)
-        tokenizer = tokenizer_for(model_cfg)
-        if callable(tokenizer) and not hasattr(tokenizer, "context_length"):
-            tokenizer = tokenizer()
         bfloat16 = precision == "bfloat16"
         trainer = Trainer(network, preprocess, tokenizer, pictures, captions, steps, batch, seed, bfloat16)
         curve, recent = [], []

@@ -15,6 +15,7 @@ from PIL import Image
 from index import augment, contrastive
 from index.encoder import CONFIG_NAME, WEIGHTS_NAME, load_encoder
 from index.errors import EncoderError, SourceError
+from index.inputs import ByteTokenizer
 from index.train_encoder import REPORT_NAME, load_pictures, main, train
 
 TINY = {
@@ -124,9 +125,44 @@ def test_failure_leaves_nothing(source: Path, tiny: Path, tmp_path: Path, monkey
         raise OSError("disk full")
 
     monkeypatch.setattr("safetensors.torch.save_file", fail)
-    with pytest.raises(OSError):
+    with pytest.raises(EncoderError, match="cannot write .*out: disk full"):
         train([source], tmp_path / "out", steps=1, batch=16, model=tiny)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_only_an_encoder_is_replaced_and_places_are_tried_first(source: Path, tiny: Path, tmp_path: Path) -> None:
+    def refused(out: Path, message: str, force: bool = True) -> None:
+        with pytest.raises(EncoderError, match=message):
+            train([tmp_path / "never read"], out, steps=1, model=tiny, force=force)
+
+    taken = train([source], tmp_path / "encoder", steps=1, batch=16, model=tiny)
+    refused(taken, "--force to replace", force=False)
+    train([source], taken, steps=2, batch=16, model=tiny, force=True)
+    assert json.loads((taken / REPORT_NAME).read_text())["steps"] == 2
+    (taken / "thesis.txt").write_text("mine")
+    refused(taken, "holds thesis.txt")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / REPORT_NAME).touch()
+    refused(tmp_path / "half", "has no open_clip_config.json")
+    (tmp_path / "file").touch()
+    refused(tmp_path / "file", "is not a folder")
+    refused(tmp_path / "file" / "out", "cannot write .*file/out: ")
+    assert (taken / "thesis.txt").read_text() == "mine"
+
+
+def test_a_start_keeps_its_tokenizer(source: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = load_encoder(train([source], tmp_path / "start", steps=1, batch=16, model=tiny))
+    asked = []
+
+    def own(texts: list[str]) -> torch.Tensor:
+        asked.append(len(texts))
+        return ByteTokenizer(24)(texts)
+
+    own.context_length = 24  # type: ignore[attr-defined]
+    start._tokenizer = own
+    monkeypatch.setattr("index.train_encoder.load_encoder", lambda spec: start)
+    train([source], tmp_path / "out", steps=1, batch=16, init="start")
+    assert asked
 
 
 def test_command(source: Path, tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
