@@ -1,7 +1,8 @@
 """The embedded world: knowledge, index and tasks that need nothing from the user, made at first use, kept in a cache.
 
 - The cache is `$GOG_CACHE`, or `~/.cache/glance-or-gaze`. Folders in it are named after all that decides their content:
-  the spec, the code that draws and writes worlds, the libraries that it draws with; for the index, the encoder too.
+  the spec, the code that draws and writes worlds, the libraries that it draws with; for the index, the encoder, the
+  format of indexes and their options too.
 - A folder appears under its name only when it is complete. Processes that start together wait for the first one; where
   no lock can be had, each makes its own and the first to finish wins.
 """
@@ -68,10 +69,11 @@ def tasks(split: str = "train") -> Tasks:
 
 def index_path() -> Path:
     """The folder of the embedded world's sealed index, made with the nano encoder."""
-    from index.build import build_index
+    from index.build import build_index, index_options
+    from index.seal import index_fingerprint
 
     encoder = _nano()
-    key = hashlib.sha256(f"{_world_key()} {encoder.fingerprint}".encode()).hexdigest()[:16]
+    key = index_fingerprint(_world_key(), encoder.fingerprint, index_options(encoder))[:16]
     return _made(f"index-{key}", "index", lambda out: build_index(knowledge(), out, encoder, progress=False))
 
 
@@ -154,15 +156,20 @@ def _made(name: str, what: str, make: Callable[[Path], object]) -> Path:
         try:
             make(fresh)
             os.rename(fresh, path)
-        except OSError as error:
-            if not path.is_dir():
-                reason = error.strerror or type(error).__name__
-                raise GoGError(
-                    f"cannot write {path}: {reason}; set GOG_CACHE to a folder that can be written"
-                ) from error
+        except (OSError, GoGError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            if not path.is_dir():  # whoever wrote speaks of --out; here nobody chose one
+                raise _cannot_write(path, cause) from error
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
     return path
+
+
+def _cannot_write(path: Path, error: OSError) -> GoGError:
+    reason = error.strerror or type(error).__name__
+    return GoGError(f"cannot write {path}: {reason}; free the disk, or set GOG_CACHE to a folder that can be written")
 
 
 @contextmanager
@@ -172,10 +179,7 @@ def _alone(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = (path.parent / f".{path.name}.lock").open("w")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise GoGError(
-            f"cannot write {path.parent}: {reason}; set GOG_CACHE to a folder that can be written"
-        ) from error
+        raise _cannot_write(path.parent, error) from error
     with lock:
         try:
             import fcntl

@@ -80,7 +80,7 @@ def build_index(
         vectors, text = _timed(seconds, "index", lambda: _index(embedded, folder, encoder.dimension))
         measured = _timed(seconds, "measure", lambda: _measure(embedded, vectors, text))
         source_print = source_fingerprint(zip(embedded.ids, embedded.hashes, strict=True))
-        options = {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+        options = index_options(encoder)
         counts = {"documents": len(embedded.ids), "pictures": len(vectors)}
         spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
         fingerprint = seal.index_fingerprint(source_print, encoder.fingerprint, options)
@@ -98,6 +98,11 @@ def build_index(
         seal.write_report(folder, report)
         seal.seal(folder, seal.Manifest(fingerprint, source_print, spec, options, counts))
     return out
+
+
+def index_options(encoder: Encoder) -> dict[str, Any]:
+    """What decides an index's answers beside its source and the encoder's vectors; part of its fingerprint."""
+    return {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
 
 
 class _Embedded:

@@ -58,6 +58,31 @@ def test_another_spec_has_other_folders(small, monkeypatch):
     assert embedded.knowledge() != before
 
 
+def test_another_format_or_other_options_have_another_index(small, monkeypatch):
+    from index import build, seal, text
+
+    made = []
+    monkeypatch.setattr(embedded, "_made", lambda name, what, make: made.append(name))
+    for module, name in ((seal, "VERSION"), (build, "THUMBNAIL_SIDE")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, getattr(module, name) + 1)
+            embedded.index_path()
+    with monkeypatch.context() as patch:
+        patch.setitem(text.OPTIONS, "k1", 1.2)
+        embedded.index_path()
+    embedded.index_path()
+    assert len(set(made)) == len(made) == 4
+
+
+def test_a_full_disk_is_told_in_words_of_the_cache(small, monkeypatch):
+    def fail(out):
+        raise GoGError(f"cannot write {out}: No space left; choose another --out") from OSError(28, "No space left")
+
+    with pytest.raises(GoGError, match=r"cannot write .*full: No space left; .* GOG_CACHE") as caught:
+        embedded._made("full", "nothing", fail)
+    assert "--out" not in str(caught.value)
+
+
 def test_an_unknown_split_says_which_there_are(small):
     with pytest.raises(TaskError, match="train or heldout"):
         embedded.tasks("test")
