@@ -102,8 +102,10 @@ class KnowledgeIndex:
         made_with = manifest.encoder["fingerprint"]
         if encoder.fingerprint != made_with or encoder.dimension != vectors.dimension:
             raise EncoderError(
-                f"index {path} was made with another encoder ({made_with[:12]}) than {encoder.spec}"
-                f" ({encoder.fingerprint[:12]}); open it with the one that made it, or build the index again"
+                f"index {path} was made with another encoder ({manifest.encoder.get('spec')}, {made_with[:12]}) than"
+                f" {encoder.spec} ({encoder.fingerprint[:12]}); make it again: python -m gog_env.build_index --source"
+                f" SOURCE --encoder {encoder.spec} --out {path} --force; or open it in Python with the encoder that"
+                " made it: KnowledgeIndex.open(path, encoder=...)"
             )
         return cls(path, manifest, encoder, tables, vectors, text)
 

@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 REPORT = "report.json"
 KNOWN = frozenset({MANIFEST, REPORT, "documents.parquet", "pictures.parquet", "image.faiss", "text", ".DS_Store"})
 _LIBRARIES = ("bm25s", "datasets", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
-_AGAIN = "build the index again"
+_AGAIN = "build the index again (python -m gog_env.build_index ... --force)"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +192,8 @@ def check_target(out: str | Path, force: bool = False) -> None:
     strange = [name for name in inside if name not in KNOWN]
     if MANIFEST not in inside or strange:
         holds = f"holds {strange[0]}" if strange else f"has no {MANIFEST}"
-        raise IntegrityError(f"{out} exists and is not an index ({holds}); choose another --out")
+        remedy = "choose" if strange else "remove it or choose"
+        raise IntegrityError(f"{out} exists and is not an index ({holds}); {remedy} another --out")
     if not force:
         raise IntegrityError(f"{out} already holds an index; add --force to replace it, or choose another --out")
 
