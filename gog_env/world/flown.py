@@ -1,8 +1,10 @@
-"""Plain designs that countries fly, kept out of the world: an encoder that learns here must never see a real flag.
+"""Plain designs that countries fly, kept out of the world's banners.
 
-Rich flags cannot be met by chance; those of a few bands, a cross or one simple figure can. They are written here by
-layout and plain colours, whatever their shades and proportions, and `banners.random_banner` draws again when it meets
-one.
+- No picture of a real flag is ever read. A random banner can still happen to be one: hardly a rich flag, but easily one
+  of a few bands, a cross or a single simple figure. Those are written here by layout and plain colours, whatever their
+  shades and proportions, and `banners.random_banner` draws again when it meets one.
+- That holds for what is drawn. The training of an encoder recolours and mirrors pictures at random (`index.augment`),
+  and so may by chance come upon a plain design of this list: mirroring alone would do so with 8 of 4,000 banners.
 """
 
 from __future__ import annotations

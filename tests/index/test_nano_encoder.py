@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from benchmarks.crop_retrieval import hits, measure, show, thumbnail_vectors
 from index.encoder import NANO, WEIGHTS_NAME, load_encoder
 
-ATLAS = Path(__file__).parents[2].parent / "shared" / "data" / "atlas"
 BARS = {"gold box": 0.99, "grown 1.3x": 0.95, "grown 1.6x": 0.80, "edges ±15 %": 0.95, "edges ±30 %": 0.85}
 
 
@@ -22,9 +20,8 @@ def test_weights_are_small() -> None:
     assert encoder.encode_texts(["a red field with a white cross"]).shape == (1, encoder.dimension)
 
 
-@pytest.mark.skipif(not ATLAS.is_dir(), reason="needs ../shared/data/atlas")
-def test_crops_find_real_flags() -> None:
-    table = measure(ATLAS, {"nano": load_encoder("nano").encode_images, "thumbnail": thumbnail_vectors}, draws=3)
+def test_crops_find_real_flags(atlas: Path) -> None:
+    table = measure(atlas, {"nano": load_encoder("nano").encode_images, "thumbnail": thumbnail_vectors}, draws=3)
     text = show(table)
     for condition, bar in BARS.items():
         assert table[condition]["nano"]["hit@1"] >= bar, text
