@@ -56,7 +56,7 @@ def _encoded(picture: Any) -> dict[str, Any]:
 
 
 def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 512) -> int:
-    """Writes rows to one Parquet file, in chunks, under its final name only when complete.
+    """Writes rows to one Parquet file, in chunks, under its final name only when complete, and not if there are none.
 
     Returns:
         The number of rows written.
@@ -90,7 +90,8 @@ def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 5
                 }
                 writer.write_table(pa.Table.from_pydict(columns, schema=schema))
                 count += len(group)
-        partial.replace(path)
+        if count:
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
     return count
@@ -123,6 +124,11 @@ def read_chats(path: str | Path) -> Any:
         table = Dataset.from_parquet(str(path), keep_in_memory=True)
     except Exception as error:
         raise TaskError(f"{path} is not a table of chats ({str(error).splitlines()[0]})") from None
+    if missing := {"messages", "images"} - set(table.column_names):
+        raise TaskError(
+            f"{path} is not a table of chats (it has no column {min(missing)}); "
+            "write one with python -m agents.demonstrations"
+        )
     return decoded(table)
 
 

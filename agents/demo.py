@@ -15,7 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from agents.options import natural, positive
 from index.errors import cli
+
+NAMES = ("nano SFT", "nano SFT+RL")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,19 +28,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Build, train and compare on the embedded world; prints one table.",
         epilog="example: python -m agents.demo --steps 20 --limit 100",
     )
-    parser.add_argument("--out", default="runs/demo", help="folder of the run, replaced (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=20, help="GRPO steps (default: %(default)s)")
-    parser.add_argument("--limit", type=int, default=200, help="held-out tasks to evaluate on (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
+    parser.add_argument("--out", default="runs/demo", help="folder of the run; an earlier demo there is replaced")
+    parser.add_argument("--steps", type=positive, default=20, help="GRPO steps (default: %(default)s)")
+    parser.add_argument("--limit", type=positive, default=200, help="held-out tasks to play (default: %(default)s)")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of everything (default: 0)")
     options = parser.parse_args(argv)
 
     from agents import policies, train_rl
-    from agents.evaluate import evaluate, save, table
+    from agents.evaluate import evaluate, folder_of, save, table
     from agents.lmm import LmmPolicy
-    from agents.settings import default_model, episode_config, open_world
+    from agents.settings import check_out, default_model, episode_config, open_world, run_facts, write_json
 
     start = time.perf_counter()
-    out = Path(options.out)
+    written = [folder_of(options.out, name).name for name in (*policies.BASELINES, *NAMES)]
+    out = check_out(options.out, force=True, known=["run.json", "rl", *written])
     model = default_model()
     print("1/4  knowledge: the embedded world", flush=True)
     index, tasks = open_world(None, None, "heldout", options.limit)
@@ -52,18 +56,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         save(out, metrics, records)
 
     shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    write_json(out / "run.json", run_facts("agents.demo", argv, options))  # from now on the folder is known as ours
     print(f"2/4  {len(tasks)} held-out tasks: baselines, and the nano policy after SFT", flush=True)
     for name, make in policies.BASELINES.items():
         play(make(tasks, index, options.seed), name)
-    play(LmmPolicy(model), "nano SFT")
+    play(LmmPolicy(model), NAMES[0])
     print(f"3/4  {options.steps} GRPO steps on training tasks", flush=True)
-    train_rl.main(
-        ["--model", str(model), "--steps", str(options.steps), "--seed", str(options.seed), "--out", str(out / "rl")]
-    )
+    train_rl.main(["--steps", str(options.steps), "--seed", str(options.seed), "--out", str(Path(options.out) / "rl")])
     print("4/4  the nano policy after RL", flush=True)
-    play(LmmPolicy(out / "rl" / "model"), "nano SFT+RL")
+    play(LmmPolicy(out / "rl" / "model"), NAMES[1])
     print(f"\n{table(results)}\n")
-    print(f"everything is in {out}/ (metrics, trajectories, the trained model); {time.perf_counter() - start:.0f} s")
+    seconds = time.perf_counter() - start
+    print(f"everything is in {options.out}/ (metrics, trajectories, the trained model); {seconds:.0f} s")
     return 0
 
 

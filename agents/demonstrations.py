@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ import numpy as np
 from agents.card import NANO, PolicyCard, load_card
 from agents.chats import row_of_chat, write_chats
 from agents.dialects import tool_call
+from agents.options import natural, positive
+from agents.settings import check_file, episode_config, open_world
 from gog_env.actions import Action, Gaze, Glance
 from gog_env.episode import Episode, EpisodeConfig, EpisodeView
 from gog_env.tasks import Task
@@ -95,6 +98,31 @@ def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[st
         yield row_of_chat(tool_call.messages(episode.view, card), task=episode.view.task_id, kind=episode.task.kind)
 
 
+def write_demonstrations(
+    tasks: Sequence[Task], index: Any, card: PolicyCard, path: str | Path, seed: int = 0
+) -> Counter[str]:
+    """Writes a table of demonstrations of tasks.
+
+    Returns:
+        How many were kept, by kind of task.
+
+    Raises:
+        TaskError: none was; then nothing is written.
+    """
+    kinds: Counter[str] = Counter()
+
+    def counted() -> Iterator[dict[str, Any]]:
+        for row in chat_rows(demonstrate(tasks, index, episode_config(card), seed), card):
+            kinds[row["kind"]] += 1
+            yield row
+
+    if not write_chats(counted(), path):
+        raise TaskError(
+            "no demonstration earned full reward; do the tasks have evidence and regions that this index holds?"
+        )
+    return kinds
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -110,27 +138,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)"
     )
-    parser.add_argument("--limit", type=int, help="use the first LIMIT tasks only")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the boxes' looseness (default: 0)")
+    parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the boxes' looseness (default: 0)")
     options = parser.parse_args(argv)
 
-    from agents.settings import episode_config, open_world
-
+    check_file(options.out)
     card = load_card(options.model) if options.model else NANO
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
-    kinds: Counter[str] = Counter()
-
-    def counted() -> Iterator[dict[str, Any]]:
-        for row in chat_rows(demonstrate(tasks, index, episode_config(card), options.seed), card):
-            kinds[row["kind"]] += 1
-            yield row
-
-    kept = write_chats(counted(), options.out)
-    if not kept:
-        raise TaskError(
-            "no demonstration earned full reward; do the tasks have evidence and regions that this index holds?"
-        )
-    print(f"kept {kept} of {len(tasks)} episodes ({dict(sorted(kinds.items()))}) in {options.out}")
+    kept = write_demonstrations(tasks, index, card, options.out, options.seed)
+    print(f"kept {kept.total()} of {len(tasks)} episodes ({dict(sorted(kept.items()))}) in {options.out}")
     return 0
 
 

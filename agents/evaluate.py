@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import shlex
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
@@ -21,8 +19,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import measures, policies
+from agents.options import natural, not_negative, positive
 from agents.rollout import play
-from agents.settings import default_model, episode_config, open_world, run_folder, versions, write_json
+from agents.settings import (
+    check_out,
+    command_line,
+    default_model,
+    episode_config,
+    open_world,
+    run_folder,
+    versions,
+    write_json,
+)
 from agents.tables import markdown_table, text_table
 from gog_env import trajectory
 from gog_env.episode import EpisodeConfig
@@ -79,11 +87,12 @@ def folder_of(out: str | Path, policy: str) -> Path:
     """Where a policy's evaluation is written.
 
     Raises:
-        ModelError: something that is not an evaluation is there already.
+        ModelError: something that is not an evaluation is there already, or nothing can be written there.
     """
     folder = Path(out) / (re.sub(r"[^\w.-]+", "-", policy).strip(".") or "policy")
     if folder.exists() and not (folder.is_dir() and {file.name for file in folder.iterdir()} <= FILES):
         raise ModelError(f"{folder} holds something other than an evaluation and stays as it is; name another --out")
+    check_out(folder, force=True)
     return folder
 
 
@@ -158,21 +167,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--index", metavar="PATH", help="sealed index (default: the embedded world's)")
     made.add_argument("--tasks", metavar="PATH", help="tasks (default: the embedded world's)")
     made.add_argument("--split", choices=("train", "heldout"), default="heldout", help="of the embedded world")
-    made.add_argument("--limit", metavar="N", type=_positive, help="the first N tasks only")
-    made.add_argument("--max-turns", metavar="N", type=_positive, help="default: enough for all evidence, at least 6")
-    made.add_argument("--hits", metavar="K", type=_positive, help="documents that a search returns (default: 3)")
-    made.add_argument("--temperature", type=float, default=0.0, help="of models; 0 decodes greedily")
-    made.add_argument("--seed", metavar="S", type=int, default=0, help="of random policies, sampling and the bootstrap")
-    made.add_argument("--batch-size", metavar="B", type=_positive, default=64, help="episodes played side by side")
+    made.add_argument("--limit", metavar="N", type=positive, help="the first N tasks only")
+    made.add_argument("--max-turns", metavar="N", type=positive, help="default: enough for all evidence, at least 6")
+    made.add_argument("--hits", metavar="K", type=positive, help="documents that a search returns (default: 3)")
+    made.add_argument("--temperature", type=not_negative, default=0.0, help="of models; 0 decodes greedily")
+    made.add_argument(
+        "--seed", metavar="S", type=natural, default=0, help="of random policies, sampling and the bootstrap"
+    )
+    made.add_argument("--batch-size", metavar="B", type=positive, default=64, help="episodes played side by side")
     made.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     made.add_argument("--out", metavar="DIR", default="runs/evaluate", help="default: %(default)s")
     return made
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -191,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     source = options.tasks or f"embedded world, {options.split}"
     changes = {"max_turns": options.max_turns or turns_needed(tasks)} | ({"hits": options.hits} if options.hits else {})
     about = {
-        "command": shlex.join(["python", "-m", "agents.evaluate", *(sys.argv[1:] if argv is None else argv)]),
+        "command": command_line("agents.evaluate", argv),
         "seed": options.seed,
         "versions": versions(),
         "index": {"path": str(index.path), "fingerprint": index.fingerprint},

@@ -4,12 +4,13 @@
     actions = policy.act([episode.view for episode in episodes])
 
 Decisions: the whole chat is read again at every turn, left-padded in one batch, so that the policy keeps no state
-between calls and any model of the class works. Sampling is seeded from the episode's task and turn, never from the
-order of calls.
+between calls and any model of the class works. Sampling is seeded from the tasks and turns of the whole batch, never
+from the order of calls: the same episodes side by side are sampled alike, in other batches they may not be.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from gog_env.episode import EpisodeView
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 from index.errors import ModelError
 
+_HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
+
 
 def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, PolicyCard]:
     """Loads model, processor and card from a local folder, or from the hub where the user names a hub id.
@@ -33,26 +36,56 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
         ModelError: the folder is missing or holds no image-text-to-text model.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    folder = Path(path)
-    if not folder.exists() and (folder.is_absolute() or str(path).count("/") != 1 or str(path).startswith(".")):
-        raise ModelError(
-            f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id"
-        )
+    folder = Path(path).expanduser()
     if folder.exists() and not (folder / "config.json").is_file():
         raise ModelError(
             f"{path} holds no config.json, so it is not a model; name the folder that save_pretrained wrote"
         )
+    name, cached = (str(folder), True) if folder.exists() else (str(path), _only_cached(str(path)))
     try:
-        processor = AutoProcessor.from_pretrained(str(path))
-        model = AutoModelForImageTextToText.from_pretrained(str(path), dtype=getattr(torch, dtype))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"cannot load a model from {path}: {reason}") from None
+        processor = AutoProcessor.from_pretrained(name, local_files_only=cached)
+        model = AutoModelForImageTextToText.from_pretrained(name, dtype=getattr(torch, dtype), local_files_only=cached)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"cannot load a model from {path} ({_first_line(error)}); name another model, or write this one again"
+        ) from None
     # TRL pads prompts on the left but lets the processor pad their picture masks its own way: both must agree.
     processor.tokenizer.padding_side = "left"
-    return model.eval(), processor, load_card(path)
+    return model.eval(), processor, load_card(folder)
+
+
+def _only_cached(path: str) -> bool:
+    """Lets a hub id through: False if the hub knows it, True if the hub does not answer but it was loaded before.
+
+    The network is asked once, and briefly.
+
+    Raises:
+        ModelError: the path is no hub id (`owner/name`, and no folder `owner` here), or there is no such model.
+    """
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    owner = path.split("/")[0]
+    if not _HUB_ID.fullmatch(path) or owner == "runs" or Path(owner).exists():
+        raise ModelError(
+            f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id"
+        )
+    try:
+        HfApi().model_info(path, timeout=5)
+    except Exception as error:  # the hub's own, the network's, and those of whatever lies between
+        if isinstance(try_to_load_from_cache(path, "config.json"), str):
+            return True
+        raise ModelError(
+            f"{path} is neither a folder here nor a model that the hub gives us ({_first_line(error)}); "
+            "name a folder that train_sft or train_rl wrote"
+        ) from None
+    return False
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def picture_tokens(model: Any) -> list[int]:
@@ -84,7 +117,7 @@ class LmmPolicy:
         temperature: 0 decodes greedily; otherwise samples.
         seed: of the sampling.
         batch_size: chats generated for at once.
-        model: a loaded model with `processor` and `card`, instead of loading `path`.
+        loaded: model, processor and card as `load_model` returns them, instead of loading `path`.
     """
 
     def __init__(

@@ -13,15 +13,16 @@ losses and weights, to the bit, on CPU.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from agents.card import PolicyCard
-from agents.settings import default_model, episode_config, open_world, run_folder, versions, write_json
+from agents.options import above_zero, natural, not_negative, positive, reporter, several, share
+from agents.settings import check_out, default_model, episode_config, open_world, run_facts, run_folder, write_json
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.tasks import Task
 from index.errors import TaskError, cli
@@ -47,6 +48,24 @@ def prompt_rows(tasks: Sequence[Task], card: PolicyCard) -> Any:
         return {**batch, "image": [by_id[task].picture() for task in batch["task"]]}
 
     return table.with_transform(with_pictures)
+
+
+@contextlib.contextmanager
+def calls_of_any_depth(tokenizer: Any) -> Iterator[None]:
+    """Lets TRL take a call that is nested too deeply for malformed text, as it is, instead of stopping the run."""
+    original = tokenizer.parse_response
+
+    def parse_response(*given: Any, **options: Any) -> Any:
+        try:
+            return original(*given, **options)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    tokenizer.parse_response = parse_response
+    try:
+        yield
+    finally:
+        del tokenizer.parse_response
 
 
 def step_metrics(records: Sequence[dict[str, Any]]) -> dict[str, float]:
@@ -87,6 +106,7 @@ def train(
     seed: int = 0,
     log: Path | None = None,
     trajectories: Path | None = None,
+    report_to: str = "none",
 ) -> Any:
     """Runs GRPO and returns the trained model, adapters merged.
 
@@ -110,6 +130,10 @@ def train(
         seed: of task order, sampling and adapters.
         log: JSON-lines file for the trainer's logs.
         trajectories: JSON-lines file for every rollout's trajectory.
+        report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
+
+    Raises:
+        TaskError: there are fewer tasks than a step takes, or its rollouts cannot be divided as asked.
     """
     import torch
     from trl import GRPOConfig, GRPOTrainer
@@ -124,6 +148,10 @@ def train(
     if rollouts % micro:
         raise TaskError(
             f"--micro-batch {micro} must divide the {rollouts} rollouts of a step (--group-size x --groups)"
+        )
+    if len(tasks) < groups:
+        raise TaskError(
+            f"{len(tasks)} tasks are fewer than the {groups} of a step; lower --groups or give more --tasks"
         )
     by_id = {task.id: task for task in tasks}
     peft = None
@@ -165,7 +193,7 @@ def train(
         use_cpu=not torch.cuda.is_available(),
         logging_steps=1,
         save_strategy="no",
-        report_to="none",
+        report_to=report_to,
         seed=seed,
         data_seed=seed,
         dataloader_num_workers=0,
@@ -176,11 +204,12 @@ def train(
         args=arguments,
         train_dataset=prompt_rows(tasks, card),
         processing_class=processor,
-        environment_factory=lambda: GlanceOrGazeTools(by_id, index, config, card),
+        environment_factory=lambda: GlanceOrGazeTools(by_id, index, config, card, seed),
         peft_config=peft,
         callbacks=[JsonLinesLog(log)] if log else None,
     )
-    trainer.train()
+    with calls_of_any_depth(processor.tokenizer):
+        trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
     return trained.merge_and_unload() if peft else trained
 
@@ -196,38 +225,43 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--index", help="sealed index (default: the embedded world's)")
     parser.add_argument("--tasks", help="training tasks (default: the embedded world's)")
     parser.add_argument("--out", default="runs/rl", help="folder of the run (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=20, help="GRPO steps (default: %(default)s)")
-    parser.add_argument("--group-size", type=int, default=8, help="rollouts a task (default: %(default)s)")
-    parser.add_argument("--groups", type=int, default=4, help="tasks a step (default: %(default)s)")
-    parser.add_argument("--micro-batch", type=int, help="rollouts a forward pass (default: all of a step)")
+    parser.add_argument("--steps", type=positive, default=20, help="GRPO steps (default: %(default)s)")
+    parser.add_argument("--group-size", type=several, default=8, help="rollouts a task (default: %(default)s)")
+    parser.add_argument("--groups", type=positive, default=4, help="tasks a step (default: %(default)s)")
+    parser.add_argument("--micro-batch", type=positive, help="rollouts a forward pass (default: all of a step)")
     parser.add_argument(
-        "--lr", type=float, default=1e-4, help="learning rate (default: %(default)s; paper: 2e-6 at 7B)"
+        "--lr", type=above_zero, default=1e-4, help="learning rate (default: %(default)s; paper: 2e-6 at 7B)"
     )
     parser.add_argument(
-        "--beta", type=float, default=0.0, help="weight of the KL term (default: %(default)s; paper: 0.001)"
+        "--beta", type=not_negative, default=0.0, help="weight of the KL term (default: %(default)s; paper: 0.001)"
     )
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling (default: %(default)s)")
-    parser.add_argument("--format-weight", type=float, default=0.1, help="λ of the reward (default: %(default)s)")
-    parser.add_argument("--call-cost", type=float, default=0.0, help="price of a call (default: %(default)s)")
-    parser.add_argument("--max-completion", type=int, help="tokens after the prompt (default: nano 768, others 8192)")
+    parser.add_argument("--temperature", type=above_zero, default=1.0, help="of the sampling (default: %(default)s)")
+    parser.add_argument("--format-weight", type=share, default=0.1, help="λ of the reward (default: %(default)s)")
+    parser.add_argument("--call-cost", type=not_negative, default=0.0, help="price of a call (default: %(default)s)")
     parser.add_argument(
-        "--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)"
+        "--max-completion", type=positive, help="tokens after the prompt (default: nano 768, others 8192)"
     )
-    parser.add_argument("--limit", type=int, help="use the first LIMIT tasks only")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the run (default: 0)")
-    parser.add_argument("--force", action="store_true", help="replace --out if it exists")
+    parser.add_argument(
+        "--lora-rank", type=natural, default=0, help="train LoRA adapters of this rank (default: all weights)"
+    )
+    parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the run (default: 0)")
+    parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
+    parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
     return parser.parse_args(argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     options = parse_arguments(argv)
+    check_out(options.out, options.force)
     import torch
 
     from agents.lmm import load_model
 
     start = time.perf_counter()
-    dtype = "bfloat16" if torch.cuda.is_available() else "float32"
+    # What is trained stays in float32 (bfloat16 would lose small steps) and computes in bfloat16 on CUDA by autocast.
+    dtype = "bfloat16" if torch.cuda.is_available() and options.lora_rank else "float32"
     model, processor, card = load_model(options.model or default_model(), dtype)
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     config = episode_config(card, format_weight=options.format_weight, call_cost=options.call_cost)
@@ -238,11 +272,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             group_size=options.group_size, groups=options.groups, micro_batch=options.micro_batch, lr=options.lr,
             beta=options.beta, temperature=options.temperature, max_completion=length, lora_rank=options.lora_rank,
             seed=options.seed, log=folder / "log.jsonl", trajectories=folder / "trajectories.jsonl",
+            report_to=options.report_to,
         )  # fmt: skip
         trained.save_pretrained(folder / "model")
         processor.save_pretrained(folder / "model")
         card.save(folder / "model")
-        facts: dict[str, Any] = {"command": " ".join(sys.argv), "options": vars(options), "versions": versions()}
+        facts = run_facts("agents.train_rl", argv, options)
         facts |= {"index": index.fingerprint, "tasks": len(tasks), "seconds": round(time.perf_counter() - start, 1)}
         write_json(folder / "run.json", facts)
     rows = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.settings import default_model, run_folder, versions, write_json
-from index.errors import cli
+from agents.options import above_zero, natural, positive, reporter
+from agents.settings import check_out, default_model, open_world, run_facts, run_folder, write_json
+from index.errors import ModelError, TaskError, cli
 
 
 def train(
@@ -40,6 +40,7 @@ def train(
     in_order: bool = False,
     decay: bool = True,
     precision: str = "float32",
+    report_to: str = "none",
 ) -> Any:
     """Trains `model` on a dataset of chats.
 
@@ -60,9 +61,14 @@ def train(
         in_order: take the chats in the dataset's order instead of a seeded shuffle.
         decay: let the rate fall as a cosine after the warm-up; else it stays.
         precision: `float32`, or `bfloat16` for mixed precision (weights stay in float32).
+        report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
 
     Returns:
         The trained model, adapters merged.
+
+    Raises:
+        ModelError: Muon is asked for with LoRA: it is for whole matrices.
+        TaskError: there is no chat.
     """
     import torch
     from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
@@ -71,17 +77,21 @@ def train(
     from agents.logs import JsonLinesLog
     from agents.optim import MuonWithAdamW
 
+    if optimizer == "muon" and lora_rank:
+        raise ModelError("Muon trains whole matrices, not LoRA adapters; pass --optimizer adamw with --lora-rank")
+    if not len(chats):
+        raise TaskError("there is no chat to train on; name --demos that hold at least one")
+    rising = max(1, int(warmup * steps))
+    own: tuple[Any, Any] = (None, None)  # AdamW is the trainer's, made when the adapters are there
     if optimizer == "muon":
         rate = lr or 0.02
-        optim: torch.optim.Optimizer = MuonWithAdamW(model.named_parameters(), rate, rate * 0.15)
-    else:
-        optim = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=lr or 1e-4, weight_decay=0.0)
-    rising = max(1, int(warmup * steps))
-    schedule = (
-        get_cosine_schedule_with_warmup(optim, rising, steps)
-        if decay
-        else get_constant_schedule_with_warmup(optim, rising)
-    )
+        muon = MuonWithAdamW(model.named_parameters(), rate, rate * 0.15)
+        schedule = (
+            get_cosine_schedule_with_warmup(muon, rising, steps)
+            if decay
+            else get_constant_schedule_with_warmup(muon, rising)
+        )
+        own = (muon, schedule)
     peft = None
     if lora_rank:
         from peft import LoraConfig
@@ -92,7 +102,11 @@ def train(
         max_steps=steps,
         per_device_train_batch_size=batch_size,
         gradient_accumulation_steps=accumulate,
+        optim="adamw_torch",
         learning_rate=lr or 1e-4,
+        lr_scheduler_type="cosine" if decay else "constant_with_warmup",
+        warmup_steps=rising,
+        weight_decay=0.0,
         max_grad_norm=1.0,
         assistant_only_loss=True,
         max_length=None,
@@ -101,7 +115,7 @@ def train(
         use_cpu=not torch.cuda.is_available(),
         logging_steps=max(1, min(20, steps // 20)),
         save_strategy="no",
-        report_to="none",
+        report_to=report_to,
         seed=seed,
         data_seed=seed,
         train_sampling_strategy="sequential" if in_order else "random",
@@ -114,7 +128,7 @@ def train(
         train_dataset=chats,
         processing_class=processor,
         peft_config=peft,
-        optimizers=(None, None) if peft else (optim, schedule),
+        optimizers=own,
         callbacks=[JsonLinesLog(log)] if log else None,
     )
     trainer.train()
@@ -130,31 +144,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: python -m agents.train_sft --steps 50 --out runs/sft",
     )
     parser.add_argument("--model", help="model folder or hub id to start from (default: the shipped nano policy)")
-    parser.add_argument("--demos", nargs="*", help="tables of chats (default: demonstrations made from --tasks)")
+    parser.add_argument("--demos", nargs="+", help="tables of chats (default: demonstrations made from --tasks)")
     parser.add_argument(
         "--tasks", help="tasks to demonstrate where --demos is not given (default: the embedded world's)"
     )
     parser.add_argument("--index", help="index for those demonstrations (default: the embedded world's)")
     parser.add_argument("--out", default="runs/sft", help="folder of the run (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=100, help="optimizer steps (default: %(default)s)")
-    parser.add_argument("--batch-size", type=int, default=16, help="chats a forward pass (default: %(default)s)")
-    parser.add_argument("--accumulate", type=int, default=1, help="forward passes a step (default: %(default)s)")
+    parser.add_argument("--steps", type=positive, default=100, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--batch-size", type=positive, default=16, help="chats a forward pass (default: %(default)s)")
+    parser.add_argument("--accumulate", type=positive, default=1, help="forward passes a step (default: %(default)s)")
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="adamw", help="default: %(default)s")
-    parser.add_argument("--lr", type=float, help="learning rate (default: muon 0.02, adamw 1e-4)")
+    parser.add_argument("--lr", type=above_zero, help="learning rate (default: muon 0.02, adamw 1e-4)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="default: %(default)s")
     parser.add_argument(
-        "--lora-rank", type=int, default=0, help="train LoRA adapters of this rank (default: all weights)"
+        "--lora-rank", type=natural, default=0, help="train LoRA adapters of this rank (default: all weights)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the run (default: 0)")
-    parser.add_argument("--force", action="store_true", help="replace --out if it exists")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of the run (default: 0)")
+    parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
+    parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
     options = parser.parse_args(argv)
+    if options.optimizer == "muon" and options.lora_rank:
+        parser.error("--optimizer muon trains whole matrices; with --lora-rank use adamw")
+    check_out(options.out, options.force)
 
     from datasets import concatenate_datasets
 
-    from agents.chats import read_chats, write_chats
-    from agents.demonstrations import chat_rows, demonstrate
+    from agents.chats import read_chats
+    from agents.demonstrations import write_demonstrations
     from agents.lmm import load_model
-    from agents.settings import episode_config, open_world
 
     start = time.perf_counter()
     model, processor, card = load_model(options.model or default_model())
@@ -163,18 +180,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not tables:
             index, tasks = open_world(options.index, options.tasks, split="train")
             tables = [str(folder / "demonstrations.parquet")]
-            rows = chat_rows(demonstrate(tasks, index, episode_config(card), options.seed), card)
-            print(f"{write_chats(rows, tables[0])} demonstrations from {len(tasks)} tasks")
+            kept = write_demonstrations(tasks, index, card, tables[0], options.seed)
+            print(f"{kept.total()} demonstrations from {len(tasks)} tasks")
         chats = concatenate_datasets([read_chats(table) for table in tables])
         trained = train(
             model, processor, chats, folder / "trainer", steps=options.steps, batch_size=options.batch_size,
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
-            seed=options.seed, log=folder / "log.jsonl", precision=options.precision,
+            seed=options.seed, log=folder / "log.jsonl", precision=options.precision, report_to=options.report_to,
         )  # fmt: skip
         trained.save_pretrained(folder / "model")
         processor.save_pretrained(folder / "model")
         card.save(folder / "model")
-        facts = {"command": " ".join(sys.argv), "options": vars(options), "versions": versions()}
+        facts = run_facts("agents.train_sft", argv, options)
         write_json(
             folder / "run.json", {**facts, "chats": len(chats), "seconds": round(time.perf_counter() - start, 1)}
         )

@@ -1,0 +1,58 @@
+"""What the commands' options accept: types for argparse, each with a message that says what would be right."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+from collections.abc import Callable
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return value
+
+    return read
+
+
+def _number(allowed: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and allowed(value)):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return read
+
+
+natural = _whole(0)
+"""A whole number of at least 0, such as a seed."""
+positive = _whole(1)
+"""A whole number of at least 1, such as a number of steps."""
+several = _whole(2)
+"""A whole number of at least 2, such as the size of a group."""
+share = _number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
+"""A number from 0 to 1, such as a weight."""
+not_negative = _number(lambda value: value >= 0, "a number of at least 0")
+"""A number of at least 0, such as a price."""
+above_zero = _number(lambda value: value > 0, "a number above 0")
+"""A number above 0, such as a learning rate."""
+
+
+def reporter(name: str) -> str:
+    """Where a trainer's logs go besides `log.jsonl`: "none", or a reporter of `transformers` that is installed."""
+    known = ("none", "tensorboard", "trackio", "wandb")
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(known)}")
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise argparse.ArgumentTypeError(f"{name} is not installed; pip install {name}")
+    return name
