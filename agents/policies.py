@@ -135,15 +135,15 @@ class OracleCrop(PerfectReader):
 
 
 class GridGaze(PerfectReader):
-    """Searches with the cells of an n x n grid, row by row.
+    """Searches with the cells of an n x n grid, row by row, until turns run out.
 
     Args:
-        n: cells a side.
+        n: cells a side. With 2, the default, the usual six turns see the whole picture; 3 would need ten.
     """
 
     name = "grid-gaze"
 
-    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex, n: int = 3) -> None:
+    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex, n: int = 2) -> None:
         super().__init__(tasks, index)
         self.n = n
 

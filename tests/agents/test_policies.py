@@ -78,11 +78,18 @@ def test_glance_looks_once_and_misses_what_is_small(colours: SimpleNamespace) ->
 
 def test_grid_gaze_takes_cells_in_turn_and_stops_when_found(colours: SimpleNamespace) -> None:
     index = colours.index()
-    played = play(policies.GridGaze(colours.tasks, index, n=2), colours.tasks, index)
+    played = play(policies.GridGaze(colours.tasks, index), colours.tasks, index)
     cells = [actions.Gaze(box) for box in ((0.0, 0.0, 0.5, 0.5), (0.5, 0.0, 1.0, 0.5))]
     assert played["left"] == [cells[0], GOLD]
     assert played["both"] == [*cells, GOLD]
     assert played["hop"] == [*cells, actions.Search("Greenland of Old"), GOLD]
+
+
+def test_the_usual_turns_are_enough_for_the_whole_grid_and_an_answer(colours: SimpleNamespace) -> None:
+    tasks, index = [colours.task("never", ("GREEN",), (colours.left,))], colours.index()
+    taken = play(policies.GridGaze(tasks, index), tasks, index, EpisodeConfig().max_turns)["never"]
+    boxes = [action.box for action in taken if isinstance(action, actions.Gaze)]
+    assert sum((x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in boxes) == pytest.approx(1.0) and taken[-1] == UNKNOWN
 
 
 def test_grid_cells_tile_the_picture(colours: SimpleNamespace) -> None:
