@@ -27,7 +27,7 @@ from index.errors import GoGError, TaskError
 from index.images import picture_hash
 from index.knowledge import KnowledgeIndex
 
-from .conftest import TRICKY
+from .conftest import TRICKY, task_rows, write_source
 
 ROOT = Path(gog_env.__file__).parent.parent
 
@@ -44,6 +44,15 @@ def test_check_env_has_no_complaint(render_mode: str | None, tiny_index: Path, t
         env = gymnasium.make("GoG-VQA-v0", index=tiny_index, tasks=task_folder, render_mode=render_mode)
         check_env(env.unwrapped)
         env.close()
+
+
+def test_a_picture_that_cannot_be_read_names_task_and_file(knowledge: KnowledgeIndex, tmp_path: Path) -> None:
+    folder = write_source(tmp_path / "tasks", *task_rows())
+    (folder / "images/2.png").write_bytes(b"not a picture")
+    env = GlanceOrGazeEnv(knowledge, folder)
+    env.reset(options={"task": "t1"})
+    with pytest.raises(TaskError, match=r"task 't2': images/2\.png: cannot be read"):
+        env.reset(options={"task": "t2"})
 
 
 def test_every_step_passes_the_passive_checker(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
