@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from agents.options import natural, positive
 from index.errors import SourceError, cli
 from index.images import Box, crop, grow, jitter
 from index.records import read_rows, read_source
@@ -125,8 +126,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", required=True, help="folder with kb/ and the tasks")
     parser.add_argument("--split", default="dev", help="folder of the tasks in --data (default dev)")
     parser.add_argument("--encoder", default="nano", help="nano, a folder, or an open_clip model (default nano)")
-    parser.add_argument("--seed", type=int, default=0, help="decides the moved edges (default 0)")
-    parser.add_argument("--draws", type=int, default=5, help="draws of moved edges per scene (default 5)")
+    parser.add_argument("--seed", type=natural, default=0, help="decides the moved edges (default 0)")
+    parser.add_argument("--draws", type=positive, default=5, help="draws of moved edges per scene (default 5)")
     parser.add_argument("--out", help="JSON file for the figures")
     args = parser.parse_args(argv)
     from index.encoder import load_encoder

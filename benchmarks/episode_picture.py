@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from agents.options import natural
 from agents.policies import BASELINES, Policy
 from agents.rollout import play
 from agents.settings import default_model, episode_config, open_world
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="model folder (default: the shipped nano policy)")
     parser.add_argument("--policy", choices=sorted(BASELINES), help="a baseline instead of a model")
     parser.add_argument("--kind", default="multi_hop", help="kind of task (default: %(default)s)")
-    parser.add_argument("--skip", type=int, default=0, help="pass over so many right ones (default: 0)")
+    parser.add_argument("--skip", type=natural, default=0, help="pass over so many right ones (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("docs/episode.png"), help="default: %(default)s")
     options = parser.parse_args(argv)
     index, tasks = open_world(None, None, "heldout")

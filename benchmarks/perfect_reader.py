@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.evaluate import evaluate, table, turns_needed
+from agents.options import natural
 from agents.policies import BASELINES
 from agents.settings import open_world, versions, write_json
 from gog_env.episode import EpisodeConfig
@@ -35,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--split", default="dev", help="folder of the tasks in DATA (default: %(default)s)")
     made.add_argument("--index", metavar="PATH", help="sealed index of DATA/kb (default: build one)")
     made.add_argument("--encoder", metavar="SPEC", default="nano", help="to build an index with (default: %(default)s)")
-    made.add_argument("--seed", metavar="S", type=int, default=0, help="of random policies and the bootstrap")
+    made.add_argument("--seed", metavar="S", type=natural, default=0, help="of random policies and the bootstrap")
     made.add_argument("--markdown", action="store_true", help="print the table in Markdown")
     made.add_argument("--out", metavar="FILE", type=Path, help="where to write all metrics as JSON")
     return made
