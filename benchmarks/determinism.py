@@ -6,9 +6,9 @@ Index builds of DATA/kb, each by `python -m gog_env.build_index` in a process of
 thread again, with two threads, and with one thread from a copy whose rows and files have another order and other
 names. Compared with the first build: the fingerprint, every file's bytes (report.json aside: it holds times), and the
 hit lists of all gold crops, whole pictures and questions of DATA/dev. Bytes must be equal for equal threads; with other
-threads vectors may differ in their last bits, so there they are reported only. RL:
-`python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses and rewards of each step, and the weights,
-to the bit.
+threads vectors may differ in their last bits, so there they are reported only.
+RL: `python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses and rewards of each step, and the
+weights, to the bit.
 """
 
 from __future__ import annotations
