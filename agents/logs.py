@@ -8,6 +8,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from index import torchvision_ops  # noqa: F401  (must come before transformers)
+
 
 class JsonLinesLog(TrainerCallback):
     """Appends what a `transformers` trainer logs to a file."""
