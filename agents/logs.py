@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
-
 from index import torchvision_ops  # noqa: F401  (must come before transformers)
+
+# isort: split
+from transformers import TrainerCallback
 
 
 class JsonLinesLog(TrainerCallback):
