@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     check_file(options.out)
-    card = load_card(options.model) if options.model else NANO
+    card = load_card(Path(options.model).absolute()) if options.model else NANO
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     kept = write_demonstrations(tasks, index, card, options.out, options.seed)
     print(f"kept {kept.total()} of {len(tasks)} episodes ({dict(sorted(kept.items()))}) in {options.out}")

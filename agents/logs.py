@@ -9,7 +9,8 @@ from typing import Any
 from index import torchvision_ops  # noqa: F401  (must come before transformers)
 
 # isort: split
-from transformers import TrainerCallback
+from tqdm import tqdm
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 
 class JsonLinesLog(TrainerCallback):
@@ -25,3 +26,32 @@ class JsonLinesLog(TrainerCallback):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"step": state.global_step, **logs}, sort_keys=True) + "\n")
+
+
+class StepBar(TrainerCallback):
+    """One progress bar with the loss and the reward behind it, in place of a printed dictionary at every step."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Opens the bar."""
+        self.bar = tqdm(total=state.max_steps, unit="step", disable=not state.is_world_process_zero)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Moves the bar on."""
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **kwargs: Any) -> None:
+        """Shows the last figures."""
+        shown = {name: f"{logs[name]:.3f}" for name in ("loss", "reward") if logs and name in logs}
+        if shown:
+            self.bar.set_postfix(shown)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Closes the bar."""
+        self.bar.close()
+
+
+def quiet(trainer: Any) -> None:
+    """Replaces a trainer's printed logs by a `StepBar`."""
+    for callback in (ProgressCallback, PrinterCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(StepBar())

@@ -139,7 +139,7 @@ def train(
     from trl import GRPOConfig, GRPOTrainer
 
     from agents.lmm import picture_tokens
-    from agents.logs import JsonLinesLog
+    from agents.logs import JsonLinesLog, quiet
     from agents.tools import GlanceOrGazeTools, episode_rewards
     from gog_env.trajectory import record, to_line
 
@@ -209,7 +209,8 @@ def train(
         callbacks=[JsonLinesLog(log)] if log else None,
     )
     with calls_of_any_depth(processor.tokenizer):
-        trainer.train()
+        quiet(trainer)
+    trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
     return trained.merge_and_unload() if peft else trained
 

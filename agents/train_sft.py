@@ -74,7 +74,7 @@ def train(
     from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
     from trl import SFTConfig, SFTTrainer
 
-    from agents.logs import JsonLinesLog
+    from agents.logs import JsonLinesLog, quiet
     from agents.optim import MuonWithAdamW
 
     if optimizer == "muon" and lora_rank:
@@ -131,6 +131,7 @@ def train(
         optimizers=own,
         callbacks=[JsonLinesLog(log)] if log else None,
     )
+    quiet(trainer)
     trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
     return trained.merge_and_unload() if peft else trained
