@@ -52,7 +52,7 @@ def load_card(folder: str | Path) -> PolicyCard:
     """Reads a model folder's card; the defaults where it has none.
 
     Raises:
-        ModelError: an absolute folder is missing, or the card is not JSON, or has a field that this version does not know.
+        ModelError: an absolute folder is missing, or the card is not JSON or has fields unknown to this version.
     """
     path = Path(folder) / NAME
     if Path(folder).is_absolute() and not Path(folder).is_dir():

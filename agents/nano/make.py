@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="runs/nano", help="model folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="folder for worlds and chats (default: %(default)s)")
     parser.add_argument(
-        "--steps", type=int, nargs=3, default=[500, 500, 1000], help="of each stage (default: %(default)s)"
+        "--steps", type=int, nargs=3, default=[500, 500, 330], help="of each stage (default: %(default)s)"
     )
     parser.add_argument("--worlds", type=int, default=4, help="worlds to learn from (default: %(default)s)")
     parser.add_argument("--nations", type=int, default=500, help="nations in each (default: %(default)s)")
