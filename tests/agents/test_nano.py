@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -108,3 +109,23 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
         load_model(tmp_path / "nowhere")
     with pytest.raises(ModelError, match="no config.json"):
         load_model(tmp_path)
+
+
+def test_the_shipped_policy_looks_before_it_answers() -> None:
+    from agents.lmm import LmmPolicy
+    from agents.settings import default_model
+    from gog_env.actions import Gaze
+    from gog_env.episode import Episode
+    from gog_env.tasks import Task
+    from gog_env.world.nations import WorldSpec, make_world
+    from gog_env.world.questions import make_task
+
+    folder = default_model()
+    assert (folder / "model.safetensors").stat().st_size <= 16e6
+    world = make_world(WorldSpec(seed=99, nations=24, name="unseen"))
+    tasks = []
+    for number in range(8):
+        fields, picture = make_task(world, "heldout", np.random.default_rng([7, number]), "gaze")
+        tasks.append(Task(f"t{number}", fields["question"], tuple(fields["answers"]), picture))
+    actions = LmmPolicy(folder).act([Episode(task).view for task in tasks])
+    assert sum(isinstance(action, Gaze) for action in actions) >= 6, actions
