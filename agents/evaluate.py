@@ -160,7 +160,7 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m agents.evaluate",
         description="Plays policies on tasks; prints a table; writes OUT/<policy>/metrics.json and trajectories.jsonl.",
-        epilog="example: python -m agents.evaluate --policy glance,oracle-crop --model runs/sft --limit 100",
+        epilog="example: python -m agents.evaluate --policy glance,oracle-crop --model runs/sft/model --limit 100",
     )
     made.add_argument("--policy", metavar="NAMES", help=f"comma-separated: {', '.join(policies.BASELINES)}")
     made.add_argument("--model", metavar="PATH", action="append", default=[], help="model folder; may be repeated")
@@ -209,6 +209,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results.append(metrics)
         save(options.out, {**about, "config": asdict(config), **metrics}, records)
     print(f"\n{source}: {len(tasks)} tasks, at most {changes['max_turns']} turns\n")
+    if unknown := sum(task.evidence is None for task in tasks):
+        print(f"{unknown} of them name no evidence: the baselines cannot tell what to look for, and do not answer them\n")
     print(table(results, options.markdown))
     print(f"\nmetrics and trajectories: {Path(options.out)}/<policy>/")
 

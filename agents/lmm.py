@@ -42,7 +42,7 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
     folder = Path(path).expanduser()
     if folder.exists() and not (folder / "config.json").is_file():
         raise ModelError(
-            f"{path} holds no config.json, so it is not a model; name the folder that save_pretrained wrote"
+            f"{path} holds no config.json, so it is not a model; name a model's own folder, such as a run's model/"
         )
     name, cached = (str(folder), True) if folder.exists() else (str(path), _only_cached(str(path)))
     try:

@@ -23,7 +23,7 @@ from typing import Any
 from agents.card import PolicyCard
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task
-from index.errors import ModelError
+from index.errors import ModelError, TaskError
 
 LIBRARIES = (
     "torch",
@@ -54,8 +54,11 @@ def open_world(index: Any, tasks: Any, split: str, limit: int | None = None) -> 
     """Opens an index and tasks by path, or the embedded world's where a path is None, and checks that they fit.
 
     Raises:
-        IntegrityError, TaskError: either cannot be read, or tasks cite evidence that the index does not hold.
+        IntegrityError, TaskError: either cannot be read, or tasks cite evidence that the index does not hold, or an
+            index is named without tasks.
     """
+    if index and not tasks:
+        raise TaskError("--index goes with --tasks: the embedded world's own tasks fit only its own index")
     from gog_env import embedded
     from gog_env.tasks import read_tasks
     from index import KnowledgeIndex
