@@ -210,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         save(options.out, {**about, "config": asdict(config), **metrics}, records)
     print(f"\n{source}: {len(tasks)} tasks, at most {changes['max_turns']} turns\n")
     if unknown := sum(task.evidence is None for task in tasks):
-        print(f"{unknown} of them name no evidence: the baselines cannot tell what to look for, and do not answer them\n")
+        print(f"{unknown} of them name no evidence: the baselines cannot tell what to look for\n")
     print(table(results, options.markdown))
     print(f"\nmetrics and trajectories: {Path(options.out)}/<policy>/")
 
