@@ -137,6 +137,7 @@ def train(
         TaskError: there are fewer tasks than a step takes, or its rollouts cannot be divided as asked.
     """
     import torch
+
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # the version is locked; the warning tells a user nothing
     from trl import GRPOConfig, GRPOTrainer
 

@@ -22,15 +22,16 @@ from agents.rollout import play
 from agents.settings import default_model, episode_config, open_world
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.render import rgb_array
+from index import KnowledgeIndex
 from index.errors import TaskError, cli
 
 
-def frames(episode: Episode, index: object) -> Image.Image:
+def frames(episode: Episode, index: KnowledgeIndex) -> Image.Image:
     """The episode before its answer, and after, side by side."""
     before = Episode(episode.task, episode.config, episode.seed)
     before.turns = episode.turns[:-1]
     hits = before.turns[-1].hits[: episode.config.thumbnails] if before.turns else ()
-    pictures = [index.thumbnail(hit.picture_id) if hit.picture_id else None for hit in hits]  # type: ignore[attr-defined]
+    pictures = [index.thumbnail(hit.picture_id) if hit.picture_id else None for hit in hits]
     return Image.fromarray(np.concatenate([rgb_array(before, pictures), rgb_array(episode)], axis=1))
 
 

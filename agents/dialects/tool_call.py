@@ -34,30 +34,8 @@ def system_prompt() -> str:
     return Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").strip()
 
 
-def glance() -> list:
-    """Search with the whole picture."""
-    raise NotImplementedError("a signature for chat templates")
-
-
-def gaze(box: list[int]) -> list:
-    """Crop a region of the picture and search with the crop.
-
-    Args:
-        box: The region as [x0, y0, x1, y1] in thousandths of the picture's width and height.
-    """
-    raise NotImplementedError("a signature for chat templates")
-
-
-def search(query: str) -> list:
-    """Search the texts.
-
-    Args:
-        query: What to look for.
-    """
-    raise NotImplementedError("a signature for chat templates")
-
-
-TOOLS = [glance, gaze, search]
+#: The tools as chat templates take them: JSON schemas, the same that a trainer reads off `agents.tools`.
+TOOLS: list[dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def call_problem(name: Any, arguments: Any) -> str | None:

@@ -105,4 +105,4 @@ def test_a_chat_shows_what_happened_and_nothing_of_the_gold_answer() -> None:
 
 def test_the_system_prompt_names_every_tool() -> None:
     prompt = tool_call.system_prompt()
-    assert all(tool.__name__ in prompt for tool in tool_call.TOOLS) and "<answer>" in prompt
+    assert all(tool["function"]["name"] in prompt for tool in tool_call.TOOLS) and "<answer>" in prompt

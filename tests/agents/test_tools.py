@@ -68,7 +68,7 @@ def test_its_tools_are_described_to_a_model_as_the_dialects_are() -> None:
     tools = adapter()
     schemas = [get_json_schema(tool) for tool in (tools.glance, tools.gaze, tools.search)]
     assert [schema["function"]["name"] for schema in schemas] == ["glance", "gaze", "search"]
-    assert schemas == [get_json_schema(tool) for tool in tool_call.TOOLS]
+    assert schemas == tool_call.TOOLS
 
 
 def test_a_gaze_returns_the_crop_and_the_results() -> None:
