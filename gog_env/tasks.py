@@ -4,7 +4,8 @@ Decisions:
 - Files are read by `index.records.read_rows`, as knowledge is: a folder with `metadata.jsonl` beside its pictures, JSON
   Lines or Parquet. FVQA's published Parquet layout (`prompt`, `images`, `reward_model`) is recognised by its columns.
 - Text is read and checked at once; pictures are decoded one by one when asked for, so that 5,000 photos cost no memory.
-- "Needs no document" (`evidence` is `()`) and "nobody says which" (None: no such column, as in FVQA) are two things.
+- "Needs no document" (`evidence` is `()`) and "nobody says which" (None: no such column, as in FVQA) are two things;
+  so it is with `calls`, the shortest way to the answer.
 - A row that cannot be understood is an error that names row and field: training on a misread gold answer is worse than
   stopping. A row whose picture is missing is skipped, counted and said.
 """
@@ -24,9 +25,11 @@ from index.images import Box, check_box, open_picture
 from index.lines import kind_of, parse, text_of
 from index.records import PICTURE_COLUMNS, PictureRef, Rows, read_rows
 
+from .actions import CALLS, Action, Malformed, from_dict
+
 #: Longest question, in characters: an observation has a fixed size.
 MAX_QUESTION = 2000
-_FIELDS = ("id", "question", "answers", "image", "kind", "evidence", "regions")
+_FIELDS = ("id", "question", "answers", "image", "kind", "evidence", "regions", "calls")
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +62,8 @@ class Task:
         evidence: ids of the documents that hold the answer, in the order in which they are needed; `()` where none is
             needed, None where the tasks do not say.
         regions: boxes of what has to be looked at, in 0..1 of the picture.
+        calls: the shortest sequence of glances, gazes and searches after which the answer is known; `()` where none is
+            needed, None where the tasks do not say.
     """
 
     id: str
@@ -68,6 +73,7 @@ class Task:
     kind: str = ""
     evidence: tuple[str, ...] | None = None
     regions: tuple[Box, ...] = ()
+    calls: tuple[Action, ...] | None = None
 
     def picture(self) -> Image.Image:
         """Decodes the picture: RGB, at its own size.
@@ -174,14 +180,16 @@ def read_tasks(path: str | Path | Tasks, columns: Mapping[str, str] | None = Non
     Args:
         path: a folder (`metadata.jsonl` beside pictures, or JSON Lines or Parquet files) or one such file; `Tasks` come
             back as they are.
-        columns: other names for `id`, `question`, `answers`, `image`, `kind`, `evidence`, `regions`: `{ours: theirs}`.
-            Of these `kind`, `evidence` and `regions` may be missing.
+        columns: other names for `id`, `question`, `answers`, `image`, `kind`, `evidence`, `regions`, `calls`:
+            `{ours: theirs}`. Of these the last four may be missing. `calls` holds a list of actions as
+            `actions.as_dict` writes them, or its JSON text.
 
     Returns:
         The tasks in file order; `skipped` lists rows without a picture, which are also said on the log.
 
     Raises:
-        TaskError: nothing there, or a row without `id`, `question` or `answers`, an id twice, a box out of range.
+        TaskError: nothing there, or a row without `id`, `question` or `answers`, an id twice, a box out of range, a
+            call that is none.
     """
     if isinstance(path, Tasks):
         return path
@@ -268,6 +276,7 @@ def _plain(fields: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any
         _text(get("kind"), "kind", of),
         None if get("evidence") is None else tuple(_texts(get("evidence"), "evidence", of)),
         get("regions"),
+        _calls(get("calls"), of),
     )
 
 
@@ -293,7 +302,13 @@ def _fvqa(fields: Mapping[str, Any], fallback_id: str) -> dict[str, Any]:
 
 
 def _checked(
-    task_id: str, question: str, answers: list[str], kind: str, evidence: tuple[str, ...] | None, regions: Any
+    task_id: str,
+    question: str,
+    answers: list[str],
+    kind: str,
+    evidence: tuple[str, ...] | None,
+    regions: Any,
+    calls: tuple[Action, ...] | None = None,
 ) -> dict[str, Any]:
     if not question:
         raise ValueError(f"task {task_id!r} has no `question`")
@@ -314,7 +329,29 @@ def _checked(
         "kind": kind,
         "evidence": evidence,
         "regions": boxes,
+        "calls": calls,
     }
+
+
+def _calls(value: Any, of: str) -> tuple[Action, ...] | None:
+    """Glances, gazes and searches as `actions.as_dict` writes them; `ValueError` says which one is none."""
+    if isinstance(value, str):
+        try:
+            value = parse(value) if value.strip() else None
+        except ValueError as error:
+            raise ValueError(f"`calls`{of} is not JSON ({error})") from None
+    if value is None:
+        return None
+    if not isinstance(value, (list, tuple)):
+        raise ValueError(f"`calls`{of} is {kind_of(value)}, not a list of actions")
+    calls = []
+    for number, fields in enumerate(value, 1):
+        action = from_dict(fields) if isinstance(fields, Mapping) else Malformed(f"{kind_of(fields)} is not an action")
+        if not isinstance(action, CALLS):
+            name = action.reason if isinstance(action, Malformed) else f"{fields['type']} is not a call"
+            raise ValueError(f"`calls`{of}: call {number}: {name}; give glances, gazes and searches")
+        calls.append(action)
+    return tuple(calls)
 
 
 def _text(value: Any, name: str, of: str = "") -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from gog_env.actions import Gaze, Glance, Search, as_dict
 from gog_env.tasks import MAX_QUESTION, Task, Tasks, read_tasks
 from index.errors import TaskError
 from index.images import picture_hash
@@ -115,6 +116,16 @@ def test_columns_can_have_other_names(tmp_path: Path) -> None:
         ({"answers": {"a": 1}}, "row 3 .*`answers` of task 't2' holds an object, not a text"),
         ({"answers": [["x"]]}, "row 3 .*`answers` of task 't2' holds a list, not a text"),
         ({"evidence": [{"id": "D01"}]}, "row 3 .*`evidence` of task 't2' holds an object"),
+        ({"calls": {"type": "glance"}}, "row 3 .*`calls` of task 't2' is an object, not a list of actions"),
+        ({"calls": 2}, "row 3 .*`calls` of task 't2' is a number, not a list of actions"),
+        ({"calls": "[{"}, "row 3 .*`calls` of task 't2' is not JSON"),
+        ({"calls": ["glance"]}, "row 3 .*`calls` of task 't2': call 1: a text is not an action"),
+        ({"calls": [{"type": "gaze"}]}, "row 3 .*`calls` of task 't2': call 1: gaze needs 'box'"),
+        ({"calls": [{"type": "glance"}, {"type": "gaze", "box": [0, 0, 2, 1]}]}, "call 2: box .* leaves the picture"),
+        ({"calls": [{"type": "search", "query": " "}]}, "`calls` of task 't2': call 1: the query is empty"),
+        ({"calls": [{"type": "answer", "text": "x"}]}, "call 1: answer is not a call; give glances, gazes and"),
+        ({"calls": [{"type": "malformed", "reason": "x"}]}, "`calls` of task 't2': call 1: x; give glances"),
+        ({"calls": [{"type": "dance"}]}, "call 1: there is no action 'dance'"),
     ],
 )
 def test_a_wrong_row_is_named(fields: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -157,6 +168,24 @@ def test_no_evidence_and_none_given_are_two_things(tmp_path: Path, knowledge: An
     silent = read_tasks(write_source(tmp_path / "silent", rows, pictures))
     assert {task.evidence for task in silent} == {None}
     silent.check_against(knowledge)
+
+
+def test_calls_are_read_from_lists_and_from_json(tmp_path: Path) -> None:
+    import datasets
+
+    calls = (Gaze((0.1, 0.2, 0.5, 0.6)), Search("Arda"), Glance())
+    written = [as_dict(call) for call in calls]
+    assert {task.calls for task in read_tasks(write(tmp_path / "silent"))} == {None}
+    for number, value in enumerate([written, json.dumps(written)]):
+        tasks = read_tasks(write(tmp_path / str(number), calls=value))
+        assert tasks[2].calls == calls and tasks[3].calls is None
+    for number, value in enumerate([[], "[]"]):
+        assert read_tasks(write(tmp_path / f"none-{number}", calls=value))[2].calls == ()
+    assert read_tasks(write(tmp_path / "blank", calls=""))[2].calls is None
+    table = {"id": ["a"], "question": ["q"], "answers": [["x"]], "calls": [written]}  # Parquet fills all keys with None
+    table["image"] = [{"bytes": png(scene(1)), "path": None}]
+    datasets.Dataset.from_dict(table).to_parquet(str(tmp_path / "tasks.parquet"))
+    assert read_tasks(tmp_path / "tasks.parquet")[0].calls == calls
 
 
 def test_missing_folders_files_and_columns_are_named(tmp_path: Path) -> None:
