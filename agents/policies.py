@@ -3,9 +3,12 @@
 A `Policy` sees what a model sees (`EpisodeView`) and acts on many episodes at once. The decisions behind these:
 
 - Whoever searches answers with a *perfect reader*: the gold answer exactly when every evidence document came back among
-  the hits, "unknown" otherwise. So the table compares ways of looking, not of reading. A task that needs no evidence
-  asks for nothing that is not in the picture, and the perfect reader answers it; of a task that does not say what its
-  evidence is (None), nobody can tell whether it came back, and the answer is "unknown".
+  the hits, `UNKNOWN` otherwise. So the table compares ways of looking, not of reading. A task that needs no call asks
+  for nothing that is not in the picture, and the perfect reader answers it; of a task that does not say what its
+  evidence is (None), nobody can tell whether it came back.
+- That the knowledge does not hold something is learned by looking too: a task that takes calls but has no evidence (an
+  unanswerable one) is known once each of its regions was looked at closely, and not before.
+- A policy that does not know says so in words that no task accepts: declining must never be right by luck.
 - A perfect reader also follows leads: once the documents of everything seen in the picture are found, it searches by
   title for the evidence that lies beyond the picture (the second hop). All searching policies do this alike; none may
   look up by title what it failed to recognise by looking.
@@ -24,11 +27,19 @@ from gog_env import actions
 from gog_env.actions import Action
 from gog_env.episode import EpisodeView
 from gog_env.tasks import Task
+from index.images import Box, grow, iou
 
 if TYPE_CHECKING:
     from index.knowledge import KnowledgeIndex
 
-UNKNOWN = "unknown"
+UNKNOWN = "no answer found"
+"""What a policy says that does not know; unlike "unknown", no way to say that the knowledge does not hold it."""
+CLOSELY = 0.5
+"""Least IoU of a gaze and a region that it counts as a look at."""
+FILLS = 0.35
+"""Share of the picture from which on a region is looked at by a glance."""
+LOOSE = 1.6
+"""How many times larger than the gold box a loose crop is, each way."""
 
 
 class Policy(Protocol):
@@ -47,9 +58,36 @@ def found(view: EpisodeView) -> set[str]:
     return {hit.document_id for turn in view.turns for hit in turn.hits}
 
 
-def knows(task: Task, hits: set[str]) -> bool:
-    """True if all evidence is among the documents that came back; never where a task does not say what it is."""
-    return task.evidence is not None and hits.issuperset(task.evidence)
+def needs_no_call(task: Task) -> bool:
+    """True if the picture alone holds the answer: by the task's calls or, where it names none, by its evidence."""
+    return task.calls == () if task.calls is not None else task.evidence == ()
+
+
+def looked(view: EpisodeView, region: Box) -> bool:
+    """True if a region was looked at closely: by a gaze that mostly covers it, or a glance where it fills the picture.
+
+    What came of the look does not matter.
+    """
+    fills = (region[2] - region[0]) * (region[3] - region[1]) >= FILLS
+    looks = (turn.action for turn in view.turns)
+    return any(
+        iou(action.box, region) >= CLOSELY if isinstance(action, actions.Gaze) else fills
+        for action in looks
+        if isinstance(action, (actions.Gaze, actions.Glance))
+    )
+
+
+def knows(task: Task, view: EpisodeView) -> bool:
+    """True if an episode holds all that the answer takes.
+
+    With evidence: all of it came back. Without, where calls are needed all the same: every region was looked at. Never
+    where a task does not say what its evidence is.
+    """
+    if needs_no_call(task):
+        return True
+    if task.evidence:
+        return found(view).issuperset(task.evidence)
+    return task.evidence == () and bool(task.regions) and all(looked(view, region) for region in task.regions)
 
 
 class Direct:
@@ -58,10 +96,10 @@ class Direct:
     name = "direct"
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        self._gold = {task.id: task.answers[0] for task in tasks if task.evidence == ()}
+        self._gold = {task.id: task.answers[0] for task in tasks if needs_no_call(task)}
 
     def act(self, views: Sequence[EpisodeView]) -> list[Action]:
-        """Answers at once: right where a task needs no evidence."""
+        """Answers at once: right where a task needs no call."""
         return [actions.Answer(self._gold.get(view.task_id, UNKNOWN)) for view in views]
 
 
@@ -88,13 +126,13 @@ class PerfectReader:
         return [self._act(self._tasks[view.task_id], view) for view in views]
 
     def _act(self, task: Task, view: EpisodeView) -> Action:
-        hits = found(view)
-        if knows(task, hits):
+        if knows(task, view):
             return actions.Answer(task.answers[0])
-        if view.turns_left <= 1:
+        if view.turns_left <= 1 or task.evidence is None:
             return actions.Answer(UNKNOWN)
+        hits = found(view)
         seen, beyond = split_evidence(task)
-        if not hits.issuperset(seen):
+        if not seen or not hits.issuperset(seen):
             return self.look(task, len(view.turns)) or actions.Answer(UNKNOWN)
         tried = {turn.action.query for turn in view.turns if isinstance(turn.action, actions.Search)}
         titles = (self._index.document(document_id).title for document_id in beyond if document_id not in hits)
@@ -106,7 +144,8 @@ class PerfectReader:
 def split_evidence(task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Splits a task's evidence into what is seen in the picture (as many as it has regions) and what lies beyond.
 
-    A task with evidence but without regions is taken to show its first document.
+    A task with evidence but without regions is taken to show its first document. Both are empty for a task without
+    evidence.
     """
     count, evidence = len(task.regions) or 1, task.evidence or ()
     return evidence[:count], evidence[count:]
@@ -132,6 +171,17 @@ class OracleCrop(PerfectReader):
         if not task.regions:
             return actions.Glance() if turn == 0 else None
         return actions.Gaze(task.regions[turn]) if turn < len(task.regions) else None
+
+
+class LooseCrop(OracleCrop):
+    """Searches with each gold box grown `LOOSE` times: sure of the place, careless about the edges."""
+
+    name = "loose-crop"
+
+    def look(self, task: Task, turn: int) -> Action | None:
+        """The gold box of the turn, grown."""
+        action = super().look(task, turn)
+        return actions.Gaze(grow(action.box, LOOSE)) if isinstance(action, actions.Gaze) else action
 
 
 class GridGaze(PerfectReader):
@@ -169,17 +219,26 @@ class RandomGaze(PerfectReader):
         return actions.Gaze(random_box(draws(self.seed, task.id, turn)))
 
 
-class RandomActions(PerfectReader):
-    """Takes one of the four actions at random; queries are stretches of the question, answers a perfect reader's."""
+class RandomActions:
+    """Takes one of the four actions at random, and reads nothing.
+
+    Queries are stretches of the question; answers are gold answers of other tasks, drawn at random, so that what it
+    gets right is what guessing gets right.
+    """
 
     name = "random"
 
-    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex, seed: int = 0) -> None:
-        super().__init__(tasks, index)
+    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex | None = None, seed: int = 0) -> None:
+        self._places = {task.id: place for place, task in enumerate(tasks)}
+        self._answers = [task.answers[0] for task in tasks]
         self.seed = seed
 
-    def _act(self, task: Task, view: EpisodeView) -> Action:
-        rng = draws(self.seed, task.id, len(view.turns))
+    def act(self, views: Sequence[EpisodeView]) -> list[Action]:
+        """One random action for each view."""
+        return [self._act(view) for view in views]
+
+    def _act(self, view: EpisodeView) -> Action:
+        rng = draws(self.seed, view.task_id, len(view.turns))
         kind = 3 if view.turns_left <= 1 else int(rng.integers(4))
         if kind == 0:
             return actions.Glance()
@@ -189,7 +248,10 @@ class RandomActions(PerfectReader):
             words = view.question.split()
             start = int(rng.integers(len(words)))
             return actions.Search(" ".join(words[start : start + 3])[:100])
-        return actions.Answer(task.answers[0] if knows(task, found(view)) else UNKNOWN)
+        if len(self._answers) < 2:
+            return actions.Answer(UNKNOWN)
+        step = 1 + int(rng.integers(len(self._answers) - 1))  # another task, all of them alike
+        return actions.Answer(self._answers[(self._places[view.task_id] + step) % len(self._answers)])
 
 
 def draws(seed: int, task_id: str, turn: int) -> np.random.Generator:
@@ -216,5 +278,6 @@ BASELINES: dict[str, Callable[[Sequence[Task], KnowledgeIndex, int], Policy]] = 
     "glance": lambda tasks, index, seed: GlanceOnce(tasks, index),
     "random-gaze": RandomGaze,
     "grid-gaze": lambda tasks, index, seed: GridGaze(tasks, index),
+    "loose-crop": lambda tasks, index, seed: LooseCrop(tasks, index),
     "oracle-crop": lambda tasks, index, seed: OracleCrop(tasks, index),
 }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gog_env.actions import Action
 from gog_env.tasks import Task
 from index.knowledge import Hit
 
@@ -61,8 +62,15 @@ def scene() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def make_task(name: str, evidence: tuple[str, ...] | None = (), regions: tuple = (), kind: str = "gaze") -> Task:
-    return Task(name, "Which one of them is it?", ("gold", "other gold"), scene(), kind, evidence, regions)
+def make_task(
+    name: str,
+    evidence: tuple[str, ...] | None = (),
+    regions: tuple = (),
+    kind: str = "gaze",
+    calls: tuple[Action, ...] | None = None,
+    answers: tuple[str, ...] = ("gold", "other gold"),
+) -> Task:
+    return Task(name, "Which one of them is it?", answers, scene(), kind, evidence, regions, calls)
 
 
 @pytest.fixture
@@ -72,7 +80,7 @@ def colours() -> SimpleNamespace:
         make_task("count", kind="visual"),
         make_task("left", ("RED",), (LEFT,)),
         make_task("both", ("RED", "BLUE"), (LEFT, RIGHT), kind="compare"),
-        make_task("hop", ("BLUE", "GREEN"), (RIGHT,), kind="multi_hop"),
+        make_task("hop", ("BLUE", "GREEN"), (RIGHT,), kind="hop_1"),
     ]
     return SimpleNamespace(index=ColourIndex, task=make_task, tasks=tasks, left=LEFT, right=RIGHT)
 

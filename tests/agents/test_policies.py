@@ -12,8 +12,9 @@ from agents.demonstrations import demonstrate
 from agents.rollout import run_episodes
 from gog_env import actions
 from gog_env.episode import EpisodeConfig
+from gog_env.rewards import accuracy
 from gog_env.tasks import Task
-from index.images import iou
+from index.images import grow, iou
 
 GOLD, UNKNOWN = actions.Answer("gold"), actions.Answer(policies.UNKNOWN)
 
@@ -29,10 +30,70 @@ def test_direct_knows_only_what_needs_no_evidence(colours: SimpleNamespace) -> N
     assert played == {"count": [GOLD], "left": [UNKNOWN], "both": [UNKNOWN], "hop": [UNKNOWN]}
 
 
+def test_the_calls_of_a_task_say_whether_the_picture_is_enough(colours: SimpleNamespace) -> None:
+    index = colours.index()
+    tasks = [
+        colours.task("seen", (), (colours.left,), calls=()),
+        colours.task("looked", (), (colours.left,), calls=(actions.Gaze(colours.left),)),
+        colours.task("unsaid", (), (colours.left,)),
+        colours.task("silent", None, (colours.left,)),
+    ]
+    assert play(policies.Direct(tasks), tasks, index) == {
+        "seen": [GOLD],
+        "looked": [UNKNOWN],
+        "unsaid": [GOLD],
+        "silent": [UNKNOWN],
+    }
+    assert play(policies.OracleCrop(tasks, index), tasks, index)["seen"] == [GOLD]
+
+
+DECLINES = ("unknown", "it is not known", "not known", "cannot be known", "cannot be answered", "unanswerable")
+
+
+def unanswerable(colours: SimpleNamespace, name: str, *regions: tuple[float, ...]) -> Task:
+    calls = tuple(actions.Gaze(region) for region in regions)
+    return colours.task(name, (), regions, "unanswerable", calls, answers=DECLINES)
+
+
+def test_that_the_knowledge_holds_nothing_is_known_after_a_close_look(colours: SimpleNamespace) -> None:
+    index, declines = colours.index(), actions.Answer("unknown")
+    tasks = [
+        unanswerable(colours, "one", colours.left),
+        unanswerable(colours, "two", colours.left, colours.right),
+        unanswerable(colours, "full", (0.1, 0.1, 0.9, 0.9)),
+    ]
+    left, right = actions.Gaze(colours.left), actions.Gaze(colours.right)
+    assert play(policies.OracleCrop(tasks, index), tasks, index) == {
+        "one": [left, declines],
+        "two": [left, right, declines],
+        "full": [actions.Gaze((0.1, 0.1, 0.9, 0.9)), declines],
+    }
+    assert play(policies.GlanceOnce(tasks, index), tasks, index) == {
+        "one": [actions.Glance(), UNKNOWN],
+        "two": [actions.Glance(), UNKNOWN],
+        "full": [actions.Glance(), declines],
+    }
+    assert play(policies.Direct(tasks), tasks, index) == {"one": [UNKNOWN], "two": [UNKNOWN], "full": [UNKNOWN]}
+
+
+def test_no_look_that_misses_half_of_a_region_tells_that_it_is_unknown(colours: SimpleNamespace) -> None:
+    tasks, index = [unanswerable(colours, "one", colours.left)], colours.index()
+    for box, right in ((colours.left, True), (grow(colours.left, 1.3), True), (colours.right, False)):
+        policy = policies.OracleCrop(tasks, index)
+        policy.look = lambda task, turn, box=box: actions.Gaze(box) if turn == 0 else None  # type: ignore[method-assign]
+        assert (iou(box, colours.left) >= 0.5) is right
+        assert play(policy, tasks, index)["one"][-1] == (actions.Answer("unknown") if right else UNKNOWN)
+
+
+def test_not_knowing_is_never_right_by_luck(colours: SimpleNamespace) -> None:
+    assert accuracy(policies.UNKNOWN, DECLINES) == 0.0
+
+
 def test_where_no_evidence_is_given_nobody_claims_to_know(colours: SimpleNamespace) -> None:
     tasks, index = [colours.task("silent", None, (colours.left,))], colours.index()
     for make in policies.BASELINES.values():
-        assert play(make(tasks, index, 0), tasks, index)["silent"][-1] == UNKNOWN
+        taken = play(make(tasks, index, 0), tasks, index)["silent"]
+        assert taken[-1] == UNKNOWN and (len(taken) == 1 or make is policies.RandomActions)
     assert list(demonstrate(tasks, index, EpisodeConfig(), progress=False)) == []
 
 
@@ -67,6 +128,19 @@ def test_a_lead_that_text_search_does_not_find_is_tried_once(colours: SimpleName
 def test_oracle_crop_without_regions_glances(colours: SimpleNamespace) -> None:
     tasks, index = [colours.task("plain", ("GREY",))], colours.index()
     assert play(policies.OracleCrop(tasks, index), tasks, index)["plain"] == [actions.Glance(), GOLD]
+
+
+def test_a_loose_crop_is_the_gold_box_grown_and_follows_leads_alike(colours: SimpleNamespace) -> None:
+    index, hop = colours.index(), colours.tasks[3]
+    tasks = [colours.tasks[0], hop, unanswerable(colours, "one", colours.right), colours.task("plain", ("GREY",))]
+    loose = actions.Gaze(grow(colours.right, 1.6))
+    assert loose.box == pytest.approx((0.51, 0.05, 0.99, 0.85))
+    assert play(policies.LooseCrop(tasks, index), tasks, index) == {
+        "count": [GOLD],
+        "hop": [loose, actions.Search("Greenland of Old"), GOLD],
+        "one": [loose, UNKNOWN],
+        "plain": [actions.Glance(), GOLD],
+    }
 
 
 def test_glance_looks_once_and_misses_what_is_small(colours: SimpleNamespace) -> None:
@@ -111,7 +185,8 @@ def test_every_baseline_answers_in_time_and_acts_validly(name: str, colours: Sim
         for taken in played.values():
             assert isinstance(taken[-1], actions.Answer) and len(taken) <= turns
             assert not any(isinstance(action, actions.Malformed) for action in taken)
-        assert played["never"][-1] == UNKNOWN
+        if name != "random":  # it guesses
+            assert played["never"][-1] == UNKNOWN
 
 
 @pytest.mark.parametrize("name", ["random", "random-gaze"])
@@ -123,6 +198,18 @@ def test_random_choices_depend_on_seed_task_and_turn_only(name: str, colours: Si
     assert together == alone
     assert len({str(taken) for taken in together.values()}) > 1, "every task draws the same"
     assert play(make(hard, index, 4), hard, index) != together
+
+
+def test_random_actions_read_nothing_and_guess_among_the_answers_of_other_tasks(colours: SimpleNamespace) -> None:
+    index = colours.index()
+    tasks = [colours.task(f"t{n}", (), (), "visual", (), answers=(f"gold {n}", "alias")) for n in range(8)]
+    said: set[tuple[str, str]] = set()
+    for seed in range(60):
+        for name, taken in play(policies.RandomActions(tasks, index, seed), tasks, index).items():
+            assert isinstance(taken[-1], actions.Answer)
+            said.add((name, taken[-1].text))
+    every = {f"gold {n}" for n in range(8)}
+    assert all({text for name, text in said if name == one.id} == every - {one.answers[0]} for one in tasks)
 
 
 def test_random_gaze_never_repeats_a_box(colours: SimpleNamespace) -> None:
