@@ -1,0 +1,155 @@
+"""A banner as a thing in the world: cloth that flies from a pole, hangs from a rope or lies flat on a wall.
+
+The drawn banner is shaded where its folds turn from the light, faded and frayed where it is worn, and bent by a mesh:
+top and bottom edge are curves over its width, columns are narrower where the cloth turns away, and all is turned by a
+small angle. Bending moves no detail by more than a few hundredths, so that a crop of the cloth still is the banner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import cos, pi, sin
+
+import numpy as np
+from PIL import Image
+
+from gog_env.world.banners import Banner, draw
+from gog_env.world.settings.brushes import Dice, Point
+
+WAYS = ("flown", "hung", "flat")
+_PAD = 3
+_COLUMNS, _ROWS = 14, 1
+
+
+@dataclass(frozen=True)
+class Cloth:
+    """A banner bent and lit: an RGBA patch, and where in it the corners lie (pixels; two at the top, two below)."""
+
+    patch: Image.Image
+    corners: tuple[Point, Point, Point, Point]
+
+
+def cloth(
+    banner: Banner, width: int, ratio: float, tilt: float, way: str, dice: Dice, wave: float = 1.0, worn: float = 0.0
+) -> Cloth:
+    """Makes cloth of a banner.
+
+    Args:
+        banner: its design.
+        width: of the flat cloth, in pixels; its height is `width / ratio`.
+        ratio: width by height.
+        tilt: how far it is turned, in radians, clockwise.
+        way: "flown" from a pole on its left, "hung" by its upper corners, or "flat".
+        dice: decides the folds.
+        wave: how strongly it waves (1: as a rule).
+        worn: 0 (new) to 1 (faded, stained, frayed).
+
+    Returns:
+        The patch and its corners.
+    """
+    height = max(8, round(width / ratio))
+    pixels = np.asarray(draw(banner, width, height)).astype(np.float32)
+    u = np.linspace(0, 1, 33)
+    turns, phase = dice.between(0.9, 1.9), dice.between(0, 2 * pi)
+    angle = 2 * pi * turns * u + phase
+    swing = {"flown": dice.between(0.015, 0.055), "hung": dice.between(0.0, 0.012), "flat": 0.0}[way] * wave
+    rise = swing * (0.25 + 0.75 * u) * np.sin(angle)
+    top, bottom = rise.copy(), 1 + rise + swing * 0.4 * np.sin(angle + 0.9)
+    if way == "flown":
+        droop = dice.between(0.0, 0.06) * wave
+        top, bottom = top + droop * u**2, bottom + droop * u**2 - dice.between(0, 0.06) * u
+    elif way == "hung":
+        top = top + dice.between(0.0, 0.03) * wave * (1 - (2 * u - 1) ** 2)
+        bottom = bottom + dice.between(0.004, 0.02) * wave * np.sin(2 * angle + 1) + dice.between(-0.02, 0.02)
+    squeeze = {"flown": 0.22, "hung": 0.16, "flat": 0.0}[way] * wave * dice.between(0.3, 1)
+    across = u + squeeze * (np.sin(angle + 1.2) - np.sin(phase + 1.2)) / (2 * pi * turns)
+    across = across / across[-1]
+    pixels = _shaded(pixels, angle, way, dice, wave)
+    alpha = np.full((height, width), 255, np.uint8)
+    if worn > 0:
+        pixels = _worn(pixels, alpha, worn, dice)
+    source = np.dstack([np.clip(pixels, 0, 255).astype(np.uint8), alpha])
+    source = np.pad(source, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)), "edge")
+    for edge in (source[:_PAD], source[-_PAD:], source[:, :_PAD], source[:, -_PAD:]):
+        edge[..., 3] = 0
+    return _bent(Image.fromarray(source), (width, height), (u, across, top, bottom), tilt)
+
+
+def _shaded(pixels: np.ndarray, angle: np.ndarray, way: str, dice: Dice, wave: float) -> np.ndarray:
+    """Darker where folds turn away, with light that falls unevenly from one side."""
+    height, width, _ = pixels.shape
+    columns = np.interp(np.linspace(0, 1, width), np.linspace(0, 1, len(angle)), angle)
+    rows = np.linspace(0, 1, height)[:, None]
+    slant = dice.between(-1.2, 1.2) if way != "flat" else 0.0
+    deep = {"flown": dice.between(0.08, 0.2), "hung": dice.between(0.05, 0.13), "flat": 0.0}[way] * min(wave, 1.2)
+    folds = np.cos(columns[None] + slant * rows)
+    if way == "hung":
+        folds = 0.6 * folds + 0.4 * np.cos(2.7 * columns[None] + 1 + 0.5 * slant * rows)
+    uneven = dice.between(-0.13, 0.13) * (np.linspace(-1, 1, width)[None]) + dice.between(-0.1, 0.06) * (2 * rows - 1)
+    light = 0.97 + deep * folds + uneven
+    light = np.clip(light, 0.66, 1.14).astype(np.float32)[..., None]
+    return pixels * np.minimum(light, 1) + (255 - pixels) * np.maximum(light - 1, 0) * 0.8
+
+
+def _worn(pixels: np.ndarray, alpha: np.ndarray, worn: float, dice: Dice) -> np.ndarray:
+    """Fades towards the colour of dust, with stains, and frays the fly; changes `alpha` in place."""
+    height, width = alpha.shape
+    dust = np.array((168, 156, 138), np.float32)
+    spots = np.asarray(
+        Image.fromarray(np.array([[dice.between(0, 1) for _ in range(7)] for _ in range(5)], np.float32)).resize(
+            (width, height), Image.Resampling.BICUBIC
+        )
+    )
+    share = worn * (0.07 + 0.17 * np.clip(spots, 0, 1))[..., None]
+    pixels = pixels * (1 - share) + dust * share
+    depth = worn * 0.035 * width
+    for y in range(0, height, 2):
+        cut = int(depth * dice.between(0, 1) ** 2 + 0.5)
+        if cut:
+            alpha[y : y + 2, width - cut :] = 0
+    return pixels
+
+
+def _bent(source: Image.Image, flat: tuple[int, int], curves: tuple[np.ndarray, ...], tilt: float) -> Cloth:
+    """Bends a padded patch by its curves and turns it, in one pass."""
+    width, height = flat
+    u, across, top, bottom = curves
+    turn = np.array([[cos(tilt), -sin(tilt)], [sin(tilt), cos(tilt)]])
+    x = (across - 0.5) * width
+    edges = np.concatenate([np.stack([x, (edge - 0.5) * height]) for edge in (top, bottom)], 1)
+    points = turn @ edges
+    low, high = np.floor(points.min(1)) - _PAD, np.ceil(points.max(1)) + _PAD
+    size = (int(high[0] - low[0]), int(high[1] - low[1]))
+    grid_x = np.linspace(0, size[0], _COLUMNS + 1).round().astype(int)
+    grid_y = np.linspace(0, size[1], _ROWS + 1).round().astype(int)
+    there = np.stack(np.meshgrid(grid_x + low[0], grid_y + low[1])).reshape(2, -1)
+    back = turn.T @ there  # where the corners of the mesh are before the turn
+    part = back[0] / width + 0.5
+    # beyond the cloth the curves go on as they end, so that the mesh stays whole
+    inside = np.interp(part, across, u) + (part - np.clip(part, 0, 1))
+    upper, lower = np.interp(part, across, top), np.interp(part, across, bottom)
+    down = (back[1] / height + 0.5 - upper) / (lower - upper)
+    sx = (inside * width + _PAD).reshape(_ROWS + 1, _COLUMNS + 1).tolist()
+    sy = (down * height + _PAD).reshape(_ROWS + 1, _COLUMNS + 1).tolist()
+    xs, ys = grid_x.tolist(), grid_y.tolist()
+    mesh = [
+        (
+            (xs[i], ys[j], xs[i + 1], ys[j + 1]),
+            (
+                sx[j][i],
+                sy[j][i],
+                sx[j + 1][i],
+                sy[j + 1][i],
+                sx[j + 1][i + 1],
+                sy[j + 1][i + 1],
+                sx[j][i + 1],
+                sy[j][i + 1],
+            ),
+        )
+        for j in range(_ROWS)
+        for i in range(_COLUMNS)
+    ]
+    patch = source.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
+    corners = points[:, [0, -1 - len(u), len(u), -1]] - low[:, None]
+    a, b, c, d = ((float(px), float(py)) for px, py in corners.T)
+    return Cloth(patch, (a, b, c, d))
