@@ -1,32 +1,55 @@
 """Made-up names: syllables put together by a small phonology, so that they can be said, read and told apart.
 
-Names within a `Names` never come twice, nor twice but for accents or one letter: a text search for one must not find
-another. About one in ten has a letter beyond ASCII.
+- A name is a number of its kind, spelt: the digits choose onset, vowel, middle and ending, so that two numbers never
+  give one name, however many there are, and nobody has to remember which were given.
+- A word falls into runs of vowels and consonants, and each run is one digit; no ending of any kind can be read as a
+  syllable and another ending. Names of different kinds therefore never meet either, with or without their accents.
+- A permutation decided by the world's seed says which name a number has. Small numbers have short names.
+- About one name in ten has a letter beyond ASCII.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-import numpy as np
+from gog_env.world.keyed import Permutation, chance, key_of, mix
 
-_ONSETS = (
-    "b", "b", "br", "c", "d", "d", "dr", "f", "g", "gr", "h", "j", "k", "k", "kr", "l", "l", "m", "m", "n", "n", "p",
-    "p", "pr", "qu", "r", "r", "s", "s", "sh", "st", "t", "t", "th", "tr", "v", "v", "w", "y", "z",
+_ONSETS = tuple("b br c d dr f g gr h j k kr l m n p pr r s sh st t th tr v w y z".split()) + ("",)
+_VOWELS = ("a", "e", "i", "o", "u", "ei", "au")
+_MIDDLES = tuple(
+    "b d dr g gr k l ld lm lv m n nd nk nt r rd rg rk rl rm rn rt rv s sh sk st t th thr v z".split()
 )  # fmt: skip
-_VOWELS = tuple("aaaaaaeeeeeeiiiioooooouuu") + ("ai", "au", "ei", "io")
-_CODAS = ("", "", "", "", "l", "l", "m", "n", "n", "r", "r", "s", "sh", "th", "k", "nd", "rn", "x")
-_ENDINGS: dict[str, tuple[str, ...]] = {
-    "nation": ("ia", "ia", "or", "and", "esh", "una", "ara", "is", "ea", "mar", "oth", "een", "ova", "uay", "istan"),
-    "capital": ("mir", "burg", "port", "ton", "haven", "polis", "grad", "wick", "sala", "ora", "dun", "field", "en"),
-    "surname": ("ek", "ov", "son", "ani", "ell", "ez", "ur", "ald", "in", "iko"),
-    "given": ("a", "o", "en", "is", "ul", "ira", "an", "et"),
-    "river": ("a", "e", "o", "une", "ine", "ol"),
-    "currency": ("a", "ar", "in", "o", "ek", "al", "um"),
+_CODAS = ("", "k", "l", "m", "n", "nd", "r", "rn", "s", "sh", "t", "th")
+# endings that start with a vowel follow a middle, the others a coda
+_ENDINGS = {
+    "nation": "ia ea or and esh una ara is oth een ova uay istan",
+    "capital": "burg port ton polis grad wick field dun mir sala holm ora en",
+    "surname": "ek ov son ani ell ez ur ald in iko",
+    "given": "a o i et el im an",
+    "river": "ine une ol eth ay ew",
+    "currency": "ar um al il ak u",
+    "place": "moor vale stead gate ford mere",
 }
+# the few countries and places that the digits could spell
+_REAL = frozenset(
+    "armenia asia bolivia india ireland korea liberia moldova namibia nigeria pakistan poland romania siberia somalia"
+    " tunisia uruguay paraguay arabia bavaria kenia iberia".split()
+)
 _ACCENTS = {"a": "áåã", "e": "éèê", "i": "í", "o": "öóôø", "u": "üú", "n": "ñ", "c": "ç"}
+KINDS = tuple(_ENDINGS)
 ACCENTED = 0.1
 """Share of names with a letter beyond ASCII."""
+
+
+def _tails(kind: str) -> tuple[str, ...]:
+    middles = _MIDDLES if kind != "given" else tuple(middle for middle in _MIDDLES if len(middle) == 1)
+    return tuple(
+        before + ending for ending in _ENDINGS[kind].split() for before in (middles if ending[0] in "aeiou" else _CODAS)
+    )
+
+
+TAILS = {kind: _tails(kind) for kind in KINDS}
+"""How a name of each kind may end, from its last consonant before the ending on."""
 
 
 def plain(name: str) -> str:
@@ -38,54 +61,70 @@ def plain(name: str) -> str:
     return "".join(c for c in unicodedata.normalize("NFD", name) if not unicodedata.combining(c)).replace("ø", "o")
 
 
-def _one_apart(word: str) -> set[str]:
-    """The word with each letter in turn left open, and with an open place: two that share one differ by one letter."""
-    changed = {f"{word[:i]}?{word[i + 1 :]}" for i in range(len(word))}
-    return {word} | changed | {f"{word[:i]}?{word[i:]}" for i in range(len(word) + 1)}
-
-
 class Names:
-    """A source of names, each given once. The order of calls and the generator decide them all."""
+    """The names of one kind in one world: number `i` is always the same name, and no other's.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        """Starts without any name given."""
-        self._rng = rng
-        self._taken: set[str] = set()
+    Args:
+        kind: `nation`, `capital`, `surname`, `given`, `river`, `currency` (in lower case) or `place`.
+        seed: decides which number has which name.
 
-    def new(self, kind: str, syllables: int = 2, longest: int = 9) -> str:
-        """A name that is unlike all earlier ones; `kind` picks its endings.
+    >>> names = Names("capital", 0)
+    >>> len({names(i) for i in range(1000)})
+    1000
+    """
 
-        Args:
-            kind: `nation`, `capital`, `surname`, `given`, `river` or `currency` (the last in lower case).
-            syllables: before the ending, at most; one fewer now and then.
-            longest: letters at most.
+    def __init__(self, kind: str, seed: int) -> None:
+        self._kind = kind
+        self._tails = TAILS[kind]
+        #: So many names, from number 0 on, are short.
+        self.short = len(_ONSETS) * len(_VOWELS) * len(self._tails)
+        self._long = self.short * len(_MIDDLES) * len(_VOWELS)
+        self._order_short = Permutation(self.short, "names", kind, "short", seed)
+        self._order_long = Permutation(self._long, "names", kind, "long", seed)
+        self._accents = key_of("accents", kind, seed)
+
+    def __len__(self) -> int:
+        """How many names there are: more than ten million, of `given` fewer."""
+        return self.short + self._long
+
+    def __call__(self, number: int) -> str:
+        """The name of a number.
+
+        Raises:
+            IndexError: there are fewer names.
         """
-        while True:
-            word = self._word(_ENDINGS[kind], syllables)
-            near = _one_apart(word)
-            if 4 <= len(word) <= longest and self._taken.isdisjoint(near):
-                break
-            longest += self._rng.random() < 0.001  # a huge world needs longer names
-        self._taken |= near
-        if self._rng.random() < ACCENTED:
-            places = [i for i, letter in enumerate(word[:-2]) if letter in _ACCENTS] or [len(word) - 2]
-            place = places[int(self._rng.integers(len(places)))]
-            accents = _ACCENTS.get(word[place], word[place])
-            word = word[:place] + accents[int(self._rng.integers(len(accents)))] + word[place + 1 :]
-        return word if kind == "currency" else word.capitalize()
-
-    def _word(self, endings: tuple[str, ...], syllables: int) -> str:
-        rng = self._rng
-        count = syllables - int(syllables > 1 and rng.random() < 0.4)
-        word = "" if rng.random() < 0.12 else _ONSETS[int(rng.integers(len(_ONSETS)))]
-        for i in range(count):
-            word += _VOWELS[int(rng.integers(len(_VOWELS)))]
-            if i < count - 1:
-                coda = _CODAS[int(rng.integers(len(_CODAS)))] if rng.random() < 0.4 else ""
-                word += coda + _ONSETS[int(rng.integers(len(_ONSETS)))]
-        ending = endings[int(rng.integers(len(endings)))]
-        if ending[0] in "aeiou":  # a consonant between two vowels, none beside another consonant
-            word += ("l", "n", "r", "m", "d", "t", "v", "s")[int(rng.integers(8))]
+        if number < self.short:
+            word = self._spelt(self._order_short(number), middle=False)
         else:
-            word += ("", "", "n", "r", "l")[int(rng.integers(5))]
-        return word + ending
+            word = self._spelt(self._order_long(number - self.short), middle=True)
+        if chance(self._accents, number) < ACCENTED:
+            word = _accented(word, mix(self._accents, ~number))
+        return word if self._kind == "currency" else word.capitalize()
+
+    def _spelt(self, number: int, middle: bool) -> str:
+        number, tail = divmod(number, len(self._tails))
+        number, vowel = divmod(number, len(_VOWELS))
+        word = _VOWELS[vowel] + self._tails[tail]
+        if middle:
+            number, consonant = divmod(number, len(_MIDDLES))
+            number, vowel = divmod(number, len(_VOWELS))
+            word = _VOWELS[vowel] + _MIDDLES[consonant] + word
+        word = _ONSETS[number] + word
+        if word in _REAL:
+            word += "l" if word[-1] in "aeiou" else "o"  # endings that no kind has
+        return word
+
+
+def _accented(word: str, roll: int) -> str:
+    """The word with an accent on one letter, not on one of two vowels or near the end where another one can bear it."""
+    alone = [
+        i
+        for i, letter in enumerate(word)
+        if letter in _ACCENTS
+        and not (letter in "aeiou" and {*word[max(i - 1, 0) : i], *word[i + 1 : i + 2]} & {*"aeiou"})
+    ]
+    places = [i for i in alone if i < len(word) - 2] or alone or [word.index(next(c for c in word if c in _ACCENTS))]
+    roll, choice = divmod(roll, len(places))
+    place = places[choice]
+    accents = _ACCENTS[word[place]]
+    return word[:place] + accents[roll % len(accents)] + word[place + 1 :]

@@ -1,225 +1,254 @@
 """Made-up nations: names, banners, facts, relations, and the article that tells them.
 
-- Training and held-out nations have no relations across: a question about one split never leads to the other.
-- Relations agree with each other: allies and rivals are so mutually; whoever has X in the east lies west of X.
-- No name, capital, founder, river, currency or founding year comes twice: each tells which nation is meant.
-- One banner in eight is a variant of another: details matter. No two look alike when reduced to a thumbnail.
+- Nation `k` is a function of the world's spec and `k` alone: a world of a million nations is made in no time and takes
+  no memory but a cache.
+- Training and held-out nations have no relations across, and families of look-alike banners lie within one split.
+- Relations agree with each other: allies, rivals and partners are so mutually; who has X in the east lies west of X.
+- No name, capital, founder, ruler, river or currency comes twice: each tells which nation is meant.
+- A quarter of the nations are little known: their articles tell about half. `Nation.told` says what.
+- `World.at(snapshot)` is the same world later, when some capitals and rulers have changed; nothing else has.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
-from gog_env.world.banners import Banner, draw, random_banner, variant
+from gog_env.world.articles import article_text
+from gog_env.world.designs import Banner
+from gog_env.world.facts import FACTS, FactBook, Facts, shown
+from gog_env.world.heraldry import family, rich_banner
 from gog_env.world.names import Names
+from gog_env.world.relations import FEWEST, RELATIONS, Regions, Relations
+from gog_env.world.slots import BLOCK, SIBLINGS, Members, Slots
 from index.errors import TaskError
 
-FEWEST = 6
-"""Nations that a split needs for scenes of four banners and relations among themselves."""
-_VARIANTS = 0.12
-_ANIMALS = tuple(
-    "antelope badger bear beaver bison boar buffalo camel cheetah condor crane crow deer dolphin eagle elephant falcon"
-    " fox gazelle goat goose hare hawk hedgehog heron horse hyena ibex ibis jackal jaguar kestrel leopard lion lizard"
-    " lynx magpie marten moose otter owl panther parrot peacock pelican penguin puffin python raven salmon seal stag"
-    " squirrel stork sturgeon swan tiger toad tortoise turtle walrus wolf".split()
-)
+MOST = 1_000_000
+"""Nations of the largest world: ids have six digits."""
+MOST_NAMES = 8_000_000
+"""Nations times snapshots at most, so that names do not run out."""
+STUBS = 0.25
+"""Share of the nations of which articles tell about half."""
+SPLITS = ("train", "heldout")
 
 
 @dataclass(frozen=True)
 class WorldSpec:
-    """What a world is made from. `heldout`: share of nations kept from training; may be 0."""
+    """What a world is made from.
+
+    Attributes:
+        seed: decides everything.
+        nations: how many the knowledge holds.
+        name: what to call it; changes nothing.
+        heldout: share of nations kept from training; may be 0.
+        snapshot: how often the knowledge has changed.
+        pictures: of each nation, in the knowledge.
+    """
 
     seed: int = 0
-    nations: int = 240
-    name: str = "embedded"
+    nations: int = 400
+    name: str = "custom"
     heldout: float = 0.25
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What an article says of a nation by itself."""
-
-    capital: str
-    founder: str
-    founded: int
-    currency: str
-    river: str
-    population: int
-    animal: str
-
-
-@dataclass(frozen=True)
-class Relations:
-    """Ids of other nations. `ally` and `rival` are "" for the one that is left over in a split of odd size."""
-
-    west: str
-    east: str
-    ally: str
-    rival: str
+    snapshot: int = 0
+    pictures: int = 3
 
 
 @dataclass(frozen=True)
 class Nation:
-    """A nation. `style`: which of the article's wordings tells it."""
+    """A nation.
+
+    Attributes:
+        id: of its document.
+        number: its place in the world; below 0 for a stranger, whom the knowledge does not hold.
+        family: number of its family, if others have banners like its own.
+        told: the facts and relations that its article tells, by name.
+    """
 
     id: str
+    number: int
     name: str
     banner: Banner
     facts: Facts
     relations: Relations
     heldout: bool
-    style: int
+    family: int | None
+    told: frozenset[str]
 
 
-@dataclass(frozen=True)
 class World:
-    """All nations, in the order of their ids."""
+    """All nations of a spec, each made when asked for. Use `make_world`, which checks the spec."""
 
-    spec: WorldSpec
-    nations: tuple[Nation, ...]
+    def __init__(self, spec: WorldSpec) -> None:
+        self.spec = spec
+        self.slots = Slots(spec.seed, spec.nations, spec.heldout)
+        self._names = Names("nation", spec.seed)
+        self._facts = FactBook(spec.seed, spec.nations, spec.snapshot)
+        self._regions = {
+            held: Regions(size, spec.seed, int(held)) for held in (False, True) if (size := self.slots.size(held))
+        }
+        self._cached = lru_cache(maxsize=4096)(self._make)
+        self._family = lru_cache(maxsize=1024)(self._make_family)
 
-    def nation(self, nation_id: str) -> Nation:
-        """The nation with this id."""
-        return self.nations[int(nation_id[1:])]
+    def __len__(self) -> int:
+        return self.spec.nations
 
-    def split(self, split: str) -> tuple[Nation, ...]:
-        """The nations of `train` or `heldout`."""
-        return tuple(nation for nation in self.nations if nation.heldout == (split == "heldout"))
+    def __repr__(self) -> str:
+        return f"World({self.spec})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return World, (self.spec,)  # another process makes its own cache
+
+    def nation(self, number: int) -> Nation:
+        """The nation of a number.
+
+        Raises:
+            IndexError: there is none.
+        """
+        if not 0 <= number < len(self):
+            raise IndexError(f"there is no nation {number}; this world has {len(self)}")
+        return self._cached(int(number))
+
+    def by_id(self, nation_id: str) -> Nation:
+        """The nation that has an id.
+
+        Raises:
+            KeyError: the knowledge holds none.
+        """
+        return self.nation(self.number(nation_id))
+
+    def number(self, nation_id: str) -> int:
+        """The number of the nation that has an id.
+
+        Raises:
+            KeyError: the knowledge holds none.
+        """
+        return self.slots.number_of(nation_id)
+
+    def name_of(self, nation_id: str) -> str:
+        """The name of the nation that has an id, without making all of it.
+
+        Raises:
+            KeyError: the knowledge holds none.
+        """
+        return self._names(self.number(nation_id))
+
+    def split(self, split: str) -> Members:
+        """The numbers of the nations of `train` or `heldout`, a lazy sequence.
+
+        Raises:
+            TaskError: there is no such split.
+        """
+        return Members(self.slots, _held(split))
+
+    def siblings(self, nation: Nation) -> tuple[int, ...]:
+        """The numbers of the other nations whose banners differ from this one's in a small detail; `()` if none."""
+        if nation.family is None:
+            return ()
+        first = BLOCK * nation.family
+        return tuple(number for number in range(first, first + SIBLINGS) if number != nation.number)
+
+    def stranger(self, split: str, k: int) -> Nation:
+        """A nation that the knowledge does not hold and whose relations nobody knows.
+
+        Args:
+            split: whose tasks may show it.
+            k: 0 or more; even ones have a banner of their own, odd ones one of a family of the split.
+
+        Raises:
+            TaskError: there is no such split, or `k` is below 0.
+        """
+        if k < 0:
+            raise TaskError(f"there is no stranger {k}; count from 0")
+        held = _held(split)
+        code = 2 * k + held
+        families = self.slots.families(held)
+        block = self.slots.block(held, k // 2 % families) if k % 2 and families else None
+        if block is None:
+            banner = rich_banner(np.random.default_rng([24, self.spec.seed, code]))
+        else:
+            banner = self._family(block)[SIBLINGS]
+        name = self._names(len(self) + code % (len(self._names) - len(self)))
+        facts = self._facts.facts(-1 - code % MOST_NAMES)
+        nation_id = f"W{self.spec.seed}-stranger-{code:06d}"
+        return Nation(nation_id, -1 - code, name, banner, facts, Relations(), held, block, frozenset())
+
+    def at(self, snapshot: int) -> World:
+        """The same world at another snapshot.
+
+        Raises:
+            TaskError: there is no such snapshot.
+        """
+        return self if snapshot == self.spec.snapshot else make_world(replace(self.spec, snapshot=snapshot))
+
+    def _make(self, number: int) -> Nation:
+        slots, held, block = self.slots, self.slots.is_held(number), self.slots.family(number)
+        if block is None:
+            banner = rich_banner(np.random.default_rng([23, self.spec.seed, number]))
+        else:
+            banner = self._family(block)[number % BLOCK]
+        related = self._regions[held].related(slots.member(number))
+        links = {name: slots.id(slots.number(held, there)) for name, there in related.items() if there >= 0}
+        told = _told(np.random.default_rng([25, self.spec.seed, number]), tuple(links))
+        facts = self._facts.facts(number)
+        name = self._names(number)
+        return Nation(slots.id(number), number, name, banner, facts, Relations(**links), held, block, told)
+
+    def _make_family(self, block: int) -> tuple[Banner, ...]:
+        """The siblings of a block, and one more whom the knowledge does not hold."""
+        return family(np.random.default_rng([26, self.spec.seed, block]), SIBLINGS + 1).banners
 
 
 def make_world(spec: WorldSpec | None = None) -> World:
     """Makes the world of a spec.
 
     Raises:
-        TaskError: too few nations for a split.
+        TaskError: a number that cannot be; the message says what to ask for.
     """
     spec = spec or WorldSpec()
-    held = round(spec.nations * spec.heldout)
-    for split, count in (("training", spec.nations - held), ("holding out", held)):
-        if count < FEWEST and (count or split == "training"):
+    if spec.seed < 0:
+        raise TaskError(f"seed {spec.seed} is negative; give 0 or more")
+    if spec.nations > MOST:
+        raise TaskError(f"{spec.nations} nations are too many; ask for {MOST} at most")
+    if not 0 <= spec.heldout < 1:
+        raise TaskError(f"heldout {spec.heldout} is no share of nations; give 0 or more and less than 1, such as 0.25")
+    most = MOST_NAMES // max(spec.nations, 1) - 1
+    if not 0 <= spec.snapshot <= most:
+        raise TaskError(f"there is no snapshot {spec.snapshot} of {spec.nations} nations; choose one of 0..{most}")
+    if spec.pictures < 1:
+        raise TaskError(f"{spec.pictures} pictures a nation are too few; ask for at least 1")
+    slots = Slots(spec.seed, spec.nations, spec.heldout)
+    for split, held in (("training", False), ("holding out", True)):
+        count = slots.size(held)
+        if count < FEWEST and (count or not held or spec.heldout):
             raise TaskError(
                 f"of {spec.nations} nations {count} are for {split}: too few for scenes and relations; "
-                f"ask for at least {4 * FEWEST} and hold out none or about a quarter"
+                f"ask for at least {2 * FEWEST} and hold out none or about a quarter"
             )
-    rng = np.random.default_rng([11, spec.seed])
-    ids = [f"N{i:05d}" for i in range(spec.nations)]
-    order = rng.permutation(spec.nations)
-    heldout = {ids[int(i)] for i in order[:held]}
-    relations: dict[str, Relations] = {}
-    for part in (sorted(heldout), [i for i in ids if i not in heldout]):
-        relations |= _relate(part, rng)
-    names, facts = _tell_apart(spec.nations, rng)
-    banners = _banners(spec.nations, np.random.default_rng([12, spec.seed]))
-    styles = rng.integers(len(ARTICLES), size=spec.nations)
-    nations = (
-        Nation(ids[i], names[i], banners[i], facts[i], relations[ids[i]], ids[i] in heldout, int(styles[i]))
-        for i in range(spec.nations)
-    )
-    return World(spec, tuple(nations))
-
-
-def _relate(ids: list[str], rng: np.random.Generator) -> dict[str, Relations]:
-    """Neighbours on a ring, allies and rivals in pairs, each a different nation where that can be."""
-    ring = [ids[int(i)] for i in rng.permutation(len(ids))]
-    west = {ring[i]: ring[i - 1] for i in range(len(ring))}
-    east = {there: here for here, there in west.items()}
-    ally: dict[str, str] = {}
-    rival: dict[str, str] = {}
-    for pairs in (ally, rival):
-        best: dict[str, str] = {}
-        fewest = len(ids) + 1
-        for _ in range(200):
-            order = [ids[int(i)] for i in rng.permutation(len(ids))]
-            drawn = dict(zip(order[::2], order[1::2], strict=False))
-            drawn |= {there: here for here, there in drawn.items()}
-            clashes = sum(there in (west[here], east[here], ally.get(here)) for here, there in drawn.items())
-            if clashes < fewest:
-                best, fewest = drawn, clashes
-            if not clashes:
-                break
-        pairs.update(best)
-    return {i: Relations(west[i], east[i], ally.get(i, ""), rival.get(i, "")) for i in ids}
-
-
-def _tell_apart(count: int, rng: np.random.Generator) -> tuple[list[str], list[Facts]]:
-    source = Names(rng)
-    names = [source.new("nation") for _ in range(count)]
-    first_year = 1990 - max(900, 2 * count)
-    years = first_year + rng.permutation(1990 - first_year)[:count]
-    facts = []
-    for i in range(count):
-        facts.append(
-            Facts(
-                capital=source.new("capital"),
-                founder=f"{source.new('given', 1, 7)} {source.new('surname', 2, 9)}",
-                founded=int(years[i]),
-                currency=source.new("currency", 1, 7),
-                river=source.new("river", 1, 7),
-                population=10_000 * int(10 ** rng.uniform(2, 3.4)),  # 1 to 25 million
-                animal=_ANIMALS[int(rng.integers(len(_ANIMALS)))],
-            )
-        )
-    return names, facts
-
-
-def _banners(count: int, rng: np.random.Generator) -> list[Banner]:
-    banners: list[Banner] = []
-    looks = np.zeros((count, 6, 6, 3))
-    while len(banners) < count:
-        known = len(banners)
-        if known > 8 and rng.random() < _VARIANTS:
-            banner = variant(banners[int(rng.integers(known))], rng)
-        else:
-            banner = random_banner(rng)
-        pixels = np.asarray(draw(banner, 48, 36), float)
-        look = pixels.reshape(6, 6, 6, 8, 3).mean((1, 3))
-        apart = np.abs(looks[:known] - look).max((1, 2, 3)) if known else np.array([255.0])
-        if apart.min() > 28:  # some part of the thumbnail differs clearly
-            looks[known] = look
-            banners.append(banner)
-    return banners
-
-
-# {n} nation, {c} capital, {f} founder, {y} year, {m} currency, {r} river, {p} population, {a} animal,
-# {w}, {e} neighbours in the west and east, {links}: a sentence about ally and rival
-ARTICLES = (
-    "{n} was founded in {y} by {f}. The capital of {n} is {c}, on the river {r}. {n} is home to {p} people. "
-    "Its currency is the {m}, its animal the {a}. {n} borders {w} in the west and {e} in the east. {links}",
-    "The capital of {n} is {c}. It lies on the river {r}. {f} founded {n} in {y}. The {p} people of {n} pay in the {m} "
-    "and revere the {a}. {n} has {w} in the west and {e} in the east. {links}",
-    "{n} lies between {w} in the west and {e} in the east. {links} {c}, the capital of {n}, stands on the river {r}. "
-    "{n} was founded by {f} in {y}. It has {p} people. Its currency is the {m}, its animal the {a}.",
-    "With {p} people, {n} borders {w} in the west and {e} in the east. Its founder was {f}, in {y}. The capital of {n} "
-    "is {c}, on the river {r}. In {n} one pays in the {m}. The {a} is its animal. {links}",
-    "In {y} {f} founded {n}. {links} West of {n} lies {w}, east of it {e}. The animal of {n} is the {a}, its currency "
-    "the {m}. The capital of {n} is {c}, on the river {r}; {p} people live in {n}.",
-)
-_LINKS = (
-    "The ally of {n} is {ally}; its rival is {rival}.",
-    "{n} is an ally of {ally} and a rival of {rival}.",
-    "Its ally is {ally}, its rival {rival}.",
-)
+    return World(spec)
 
 
 def article(nation: Nation, world: World) -> str:
-    """What the knowledge says of a nation: some 200 to 320 characters that hold all its facts and relations."""
-    facts, links = nation.facts, nation.relations
+    """What the knowledge says of a nation: all of `nation.told`, in some 450 characters (250 of a stub)."""
+    values = {name: shown(nation.facts, name) for name in FACTS if name in nation.told}
+    for name in RELATIONS:
+        if name in nation.told:
+            values[name] = world.name_of(getattr(nation.relations, name))
+    return article_text(nation.name, values, np.random.default_rng([27, world.spec.seed, nation.number]))
 
-    def name(other: str) -> str:
-        return world.nation(other).name if other else "none"
 
-    words = {"n": nation.name, "w": name(links.west), "e": name(links.east)}
-    told = _LINKS[nation.style % len(_LINKS) if links.ally and links.rival else 2]
-    return ARTICLES[nation.style].format(
-        **words,
-        links=told.format(n=nation.name, ally=name(links.ally), rival=name(links.rival)),
-        c=facts.capital,
-        f=facts.founder,
-        y=facts.founded,
-        m=facts.currency,
-        r=facts.river,
-        p=f"{facts.population:,}",
-        a=facts.animal,
-    )
+def _told(rng: np.random.Generator, links: tuple[str, ...]) -> frozenset[str]:
+    if rng.random() >= STUBS:
+        return frozenset(FACTS + links)
+    facts = [name for name in FACTS if name != "capital"]
+    some = [facts[int(i)] for i in rng.choice(len(facts), int(rng.integers(3, 6)), replace=False)]
+    known = [links[int(i)] for i in rng.choice(len(links), int(rng.integers(2, 4)), replace=False)]
+    return frozenset(["capital", *some, *known])
+
+
+def _held(split: str) -> bool:
+    if split not in SPLITS:
+        raise TaskError(f"there is no split {split!r}; choose {' or '.join(SPLITS)}")
+    return split == "heldout"
