@@ -4,9 +4,10 @@
 
 Decisions: the oracle knows the regions and evidence of a task but acts through the environment like any policy, so
 that every result in a demonstration is what the index really returned. It glances where one thing fills the picture,
-gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers; what needs
-nothing looked up it answers at once. Boxes are rounded to a hundredth and moved a little, so that the learner does
-not meet only perfect ones. What does not earn full reward, or answers from a text that was not shown, is dropped.
+gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers. What needs nothing
+looked up it answers at once; that the knowledge does not hold something it says once it has looked there. Boxes are
+rounded to a hundredth and moved a little, so that the learner does not meet only perfect ones. What does not earn full
+reward, or answers from a text that was not shown, is dropped.
 """
 
 from __future__ import annotations
@@ -23,13 +24,12 @@ from agents.card import NANO, PolicyCard, load_card
 from agents.chats import row_of_chat, write_chats
 from agents.dialects import tool_call
 from agents.options import natural, positive
+from agents.policies import FILLS, OracleCrop, draws
 from agents.settings import check_file, episode_config, open_world
 from gog_env.actions import Action, Gaze, Glance
 from gog_env.episode import Episode, EpisodeConfig, EpisodeView
 from gog_env.tasks import Task
 from index.errors import TaskError, cli
-
-FILLS = 0.25  # a single region of at least this share of the picture is glanced at
 
 
 class Demonstrator:
@@ -46,10 +46,8 @@ class Demonstrator:
 
     def __init__(self, tasks: Sequence[Task], index: Any, seed: int = 0, looseness: float = 0.05) -> None:
         """Wraps the oracle."""
-        from agents.policies import OracleCrop
-
         self._oracle = OracleCrop(tasks, index)
-        self._tasks = {task.id: (number, task) for number, task in enumerate(tasks)}
+        self._tasks = {task.id: task for task in tasks}
         self._seed, self._looseness = seed, looseness
 
     def act(self, views: Sequence[EpisodeView]) -> list[Action]:
@@ -59,11 +57,11 @@ class Demonstrator:
     def _human(self, view: EpisodeView, action: Action) -> Action:
         if not isinstance(action, Gaze):
             return action
-        number, task = self._tasks[view.task_id]
+        task = self._tasks[view.task_id]
         x0, y0, x1, y1 = action.box
         if len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= FILLS:
             return Glance()
-        rng = np.random.default_rng([self._seed, number, len(view.turns)])
+        rng = draws(self._seed, task.id, len(view.turns))
         width, height = x1 - x0, y1 - y0
         moved = np.array(action.box) + rng.uniform(-1, 1, 4) * self._looseness * np.array([width, height] * 2)
         a, b, c, d = (round(float(value), 2) for value in np.clip(moved, 0, 1))

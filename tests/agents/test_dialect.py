@@ -106,3 +106,7 @@ def test_a_chat_shows_what_happened_and_nothing_of_the_gold_answer() -> None:
 def test_the_system_prompt_names_every_tool() -> None:
     prompt = tool_call.system_prompt()
     assert all(tool["function"]["name"] in prompt for tool in tool_call.TOOLS) and "<answer>" in prompt
+
+
+def test_the_system_prompt_says_what_to_answer_where_the_knowledge_holds_nothing() -> None:
+    assert "the answer is: unknown\n" in tool_call.system_prompt()

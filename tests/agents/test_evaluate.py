@@ -33,9 +33,9 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
             scene.paste(draw(banner), box[:2])
         name = f"images/{number}.png"
         pictures[name] = scene
-        kind = ("gaze", "multi_hop", "visual")[number % 3]
+        kind = ("gaze", "hop_1", "visual")[number % 3]
         ally = (shown[1] + 1) % 12
-        evidence = {"gaze": [shown[1]], "multi_hop": [shown[1], ally], "visual": []}[kind]
+        evidence = {"gaze": [shown[1]], "hop_1": [shown[1], ally], "visual": []}[kind]
         x0, y0, x1, y1 = BOXES[1]
         rows.append(
             {

@@ -32,7 +32,7 @@ def record(turns: list, evidence: str = "", regions: Any = (), right: float = 0.
 ANSWER = call("answer")
 RECORDS = [
     record([call("glance", "X", "A"), ANSWER], "A", [LEFT], 1.0),
-    record([call("gaze", "A", "B", box=LEFT), call("search", "C"), ANSWER], "AC", [RIGHT], 1.0, "multi_hop"),
+    record([call("gaze", "A", "B", box=LEFT), call("search", "C"), ANSWER], "AC", [RIGHT], 1.0, "hop_1"),
     record([call("gaze", "X", box=LEFT), call("malformed"), call("gaze", "Y", box=[0, 0, 1, 1])], "B", [LEFT]),
     record([call("search", "B"), call("search", "B"), ANSWER], "BD"),
     record([ANSWER], kind="visual", right=1.0),
@@ -49,7 +49,7 @@ def test_measures_of_five_episodes() -> None:
     assert found["n"] == 5 and found["accuracy"]["mean"] == pytest.approx(3 / 5)
     assert {kind: (part["n"], part["mean"]) for kind, part in found["by_kind"].items()} == {
         "gaze": (3, pytest.approx(1 / 3)),
-        "multi_hop": (1, 1.0),
+        "hop_1": (1, 1.0),
         "visual": (1, 1.0),
     }
     assert found["calls"] == pytest.approx({"glance": 1 / 5, "gaze": 3 / 5, "search": 3 / 5})
