@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from gog_env.world.designs import Banner, Charge, Pattern
+from gog_env.world.patterns import ORLES
 
+_SIDES = ("chief", "base", "strip at the hoist", "strip at the fly")
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -52,6 +54,8 @@ def _tell_field(p: Pattern) -> str:
         return f"{_a(names[0])} serrated hoist beside {names[1]}"
     if p.kind == "pile":
         return f"a triangle of {_join(names[1:])} from the {'foot' if p.values[0] else 'top'} on {names[0]}"
+    if p.kind == "chevron":
+        return f"{_a(names[2])} chevron on {_join(names[:2])}"
     plain = {"diagonal": "a diagonal division of", "quarters": "quarters of", "rays": "rays of", "checks": "checks of"}
     return f"{plain[p.kind]} {_join(names)}"
 
@@ -65,7 +69,9 @@ def _tell_place(x: float, y: float) -> str:
 
 
 def _plural(kind: str) -> str:
-    return {"leaf": "leaves", "cross": "crosses", "crossed swords": "crossed swords"}.get(kind, f"{kind}s")
+    return {"leaf": "leaves", "cross": "crosses", "lily": "lilies", "crossed swords": "crossed swords"}.get(
+        kind, f"{kind}s"
+    )
 
 
 def _tell_charges(marks: Sequence[Charge]) -> list[str]:
@@ -76,6 +82,8 @@ def _tell_charges(marks: Sequence[Charge]) -> list[str]:
     for (color, kind), group in groups.items():
         x, y = (float(np.mean([getattr(mark, axis) for mark in group])) for axis in ("x", "y"))
         pointed = f"{group[0].number}-pointed " if kind == "star" and group[0].number != 5 else ""
+        if kind in ("roundel", "billet") and len(group[0].colors) > 1:
+            color = " and ".join(shown.name for shown in group[0].colors)
         name = f"{color} crescent and star" if kind == "crescent" and group[0].number else f"{color} {pointed}{kind}"
         if len(group) > 1:
             name = f"{_number(len(group))} {color} {pointed}{_plural(kind)}"
@@ -101,6 +109,8 @@ def caption(banner: Banner) -> str:
                 "triangle": f"{_a(color)} triangle at the hoist",
                 "bar": f"{_a(color)} {bar}",
                 "border": f"{_a(color)} border",
+                "side": f"{_a(color)} {_SIDES[int(over.values[0]) if over.kind == 'side' else 0]}",
+                "orle": f"{_a(ORLES[int(over.values[2]) if over.kind == 'orle' else 0])} {color} frame",
             }
             parts.append(told.get(over.kind, f"an ornamented {color} strip at the hoist"))
     parts = list(dict.fromkeys(parts)) + _tell_charges(banner.charges)

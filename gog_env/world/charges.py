@@ -15,6 +15,7 @@ from PIL import ImageDraw
 from gog_env.world import figures
 from gog_env.world.designs import RGB, Charge
 from gog_env.world.frames import Frame, mirror, path, shake, smooth, star_points
+from gog_env.world.tokens import TOKENS
 
 
 def _star(f: Frame, c: list[RGB], n: int, rng: np.random.Generator) -> None:
@@ -209,7 +210,7 @@ PAINTERS: dict[str, Callable[[Frame, list[RGB], int, np.random.Generator], None]
     "triangle": _triangle, "bird": figures.bird, "beast": figures.beast, "fish": figures.fish, "ship": figures.ship,
     "tree": figures.tree, "leaf": figures.leaf, "tower": figures.tower, "map": figures.land,
     "crossed swords": figures.swords, "trident": figures.trident, "script": figures.script, "serpent": figures.serpent,
-    "mountain": figures.mountain, "crown": figures.crown,
+    "mountain": figures.mountain, "crown": figures.crown, **TOKENS,
 }  # fmt: skip
 
 

@@ -2,8 +2,9 @@
 
     python -m gog_env.world.encoder_sources --out runs/banners --count 24000 --seed 0
 
-- One design in four is new, the other three are its variants (a colour, the order of colours or a charge changed):
-  neighbours that differ in one detail are the negatives worth learning from.
+- Two rows in five are flag-like: a random banner and three variants of it (a colour, the order of colours or a charge
+  changed). As many are rich banners in families that differ in one small detail; the last fifth are rich banners of
+  their own. Neighbours that differ in one detail are the negatives worth learning from.
 - The source is a folder with one Parquet file in the layout of any user's source (`id`, `title`, `text`, `image`), so
   that `index.train_encoder` knows nothing of banners. Pictures are small (120x80), about a kilobyte each.
 - Banner i depends on (seed, i) alone: a larger count begins with the smaller one's rows.
@@ -22,18 +23,38 @@ import numpy as np
 from tqdm import tqdm
 
 from gog_env.world.banners import Banner, caption, draw, random_banner, variant
+from gog_env.world.heraldry import family, rich_banner
 from index.errors import SourceError, cli
 
+BLOCK = 20
+"""Rows after which the mixture begins anew."""
 FAMILY = 4
-_FAMILY_STREAM, _VARIANT_STREAM = 41, 42  # keep these draws apart from every other use of a seed
+"""Rows of a family: a banner and its variants, or siblings."""
+_PLAIN, _SIBLINGS = 8, 8  # rows of a block; the rest are rich banners of their own
+_STREAMS = {
+    "plain": 41,
+    "variant": 42,
+    "family": 43,
+    "rich": 44,
+}  # keep these draws apart from every other use of a seed
 
 
 def banner_at(seed: int, number: int) -> Banner:
-    """The design of row `number`: the head of its family of four, or a variant of it (the last one of a variant)."""
-    family, member = divmod(number, FAMILY)
-    banner = random_banner(np.random.default_rng([_FAMILY_STREAM, seed, family]))
+    """The design of row `number`; a block holds two families of variants, two of siblings, and four rich banners."""
+    block, row = divmod(number, BLOCK)
+    group, member = divmod(row, FAMILY)
+    if row < _PLAIN:
+        return _variants(seed, block, group, member)
+    if row < _PLAIN + _SIBLINGS:
+        return family(np.random.default_rng([_STREAMS["family"], seed, block, group]), FAMILY).banners[member]
+    return rich_banner(np.random.default_rng([_STREAMS["rich"], seed, number]))
+
+
+def _variants(seed: int, block: int, group: int, member: int) -> Banner:
+    """A random banner, or a variant of it (the last one of a variant)."""
+    banner = random_banner(np.random.default_rng([_STREAMS["plain"], seed, block, group]))
     if member:
-        rng = np.random.default_rng([_VARIANT_STREAM, seed, family, member])
+        rng = np.random.default_rng([_STREAMS["variant"], seed, block, group, member])
         for _ in range(2 if member == FAMILY - 1 else 1):
             banner = variant(banner, rng)
     return banner

@@ -20,7 +20,7 @@ EMBLEMS = (
     "wreath", "crossed swords", "trident", "script", "serpent", "mountain", "crown", "wheel", "rosette", "rosette",
 )  # fmt: skip
 _ON_OTHERS = ("star", "crescent", "sun", "rosette", "bird", "tree", "cross", "wheel")
-_POINTS = {
+POINTS = {
     "star": (5, 5, 5, 5, 4, 6, 7, 8, 9, 12, 14),
     "sun": (8, 12, 16, 20, 24, 32),
     "rising sun": (7, 9, 11),
@@ -31,7 +31,7 @@ _POINTS = {
     "shield": (0, 0, 1),
     "crown": (5, 7),
 }
-_TURNS = {"star": (0, 0, 0, 0.3, pi / 5), "crescent": (0, 0, 0, -pi / 2, -0.8, pi)}
+TURNS = {"star": (0, 0, 0, 0.3, pi / 5), "crescent": (0, 0, 0, -pi / 2, -0.8, pi)}
 SMALLEST = 0.12
 """Radius under which a charge is a speck (fraction of the height); those of a constellation may be smaller."""
 
@@ -55,8 +55,8 @@ def figure(
         colors = (main,)
     elif roll < 0.3:
         colors = (main, beneath[0])  # an emblem in one colour, its details in the field's
-    number = int(rng.choice(_POINTS.get(kind, (0,))))
-    angle = float(rng.choice(_TURNS.get(kind, (0.0,))))
+    number = int(rng.choice(POINTS.get(kind, (0,))))
+    angle = float(rng.choice(TURNS.get(kind, (0.0,))))
     size *= 0.85 if kind in ("shield", "script") else 1
     return Charge(kind, colors, x, y, size, angle, number, int(rng.integers(2**31)))
 

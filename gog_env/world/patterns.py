@@ -215,11 +215,86 @@ def _ornament(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
             d.polygon([(middle + rx * px, y + ry * py) for px, py in points], fill=color)
 
 
+def _teeth(line: int, number: float, u: np.ndarray) -> np.ndarray:
+    """How far a line of partition leaves the straight one, 0 to 1; `line`: 1 wavy, 2 indented, 3 embattled."""
+    phase = u * number % 1
+    if line == 1:
+        return 0.5 - 0.5 * np.cos(2 * pi * phase)
+    return 1 - np.abs(2 * phase - 1) if line == 2 else (phase >= 0.5).astype(float)
+
+
+def _side(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
+    """A strip along a side. `v`: side (0 top, 1 foot, 2 hoist, 3 fly), depth, line of partition, teeth, their size."""
+    side, line = int(v[0]), int(v[2])
+    u = np.linspace(0, 1, 2 if not line else 8 * int(v[3]) + 1)
+    reach = v[1] + (v[4] * _teeth(line, v[3], u) if line else 0 * u)
+    inner = [*zip(u.tolist(), reach.tolist(), strict=True), (1.0, -0.1), (0.0, -0.1)]
+    points = [(a * w, b * h) if side < 2 else (b * w, a * h) for a, b in inner]
+    if side % 2:
+        points = [(x, h - y) if side == 1 else (w - x, y) for x, y in points]
+    d.polygon(points, fill=c[0])
+
+
+def _chevron(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
+    """`c`: above, below, chevron; `v`: height of its point, height of its feet (upper edges), width."""
+    top = [(0, v[1] * h), (w / 2, v[0] * h), (w, v[1] * h)]
+    under = [(x, y + v[2] * h) for x, y in top]
+    d.rectangle((0, 0, w, h), fill=c[0])
+    d.polygon([*under, (w, h), (0, h)], fill=c[1])
+    d.polygon([*top, *reversed(under)], fill=c[2])
+
+
+def _orle(d: Draw, w: int, h: int, c: Colors, v: Values) -> None:
+    """A thin frame. `v`: distance from the edge, thickness (fractions of the width), style (its place in `ORLES`)."""
+    inset, thick, style = v[0] * w, v[1] * w, ORLES[int(v[2])]
+    x0, y0, x1, y1 = inset, inset, w - inset, h - inset
+    lines = ((0.0, 1.0),) if style != "double" else ((0.0, 0.4), (1.0, 1.4))
+    if style in ("single", "double", "embattled", "indented"):
+        for near, far in lines:
+            a, b = near * thick, far * thick
+            for box in ((x0 + a, y0 + a, x1 - a, y0 + b), (x0 + a, y1 - b, x1 - a, y1 - a),
+                        (x0 + a, y0 + a, x0 + b, y1 - a), (x1 - b, y0 + a, x1 - a, y1 - a)):  # fmt: skip
+                d.rectangle(box, fill=c[0])
+    if style in ("single", "double"):
+        return
+    step = thick * 2.6
+    for (ax, ay), (bx, by) in (((x0, y0), (x1, y0)), ((x1, y0), (x1, y1)), ((x1, y1), (x0, y1)), ((x0, y1), (x0, y0))):
+        length = abs(bx - ax) + abs(by - ay)
+        ux, uy = (bx - ax) / length, (by - ay) / length
+        nx, ny = -uy, ux  # inwards
+        number = max(round(length / step), 2)
+        for i in range(number):
+            shape = _BEADS[style]
+            s = length / number
+            d.polygon(
+                [
+                    (
+                        ax + ux * (i + 0.5 + p * 0.5) * s + nx * q * thick,
+                        ay + uy * (i + 0.5 + p * 0.5) * s + ny * q * thick,
+                    )
+                    for p, q in shape
+                ],
+                fill=c[0],
+            )
+
+
+ORLES = ("single", "double", "dashed", "dotted", "embattled", "indented", "lozengy", "slanted")
+"""Styles of an orle: the meaning of its third value."""
+# a bead along the frame: u along it (-1 to 1), v inwards in units of the thickness
+_BEADS: dict[str, list[tuple[float, float]]] = {
+    "dashed": [(-0.7, 0), (0.7, 0), (0.7, 1), (-0.7, 1)],
+    "dotted": [(0.42 * cos(t), 0.5 + 0.55 * sin(t)) for t in np.linspace(0, 2 * pi, 10, endpoint=False).tolist()],
+    "embattled": [(-0.5, 0.9), (0.5, 0.9), (0.5, 2), (-0.5, 2)],
+    "indented": [(-1, 0.9), (0, 2.2), (1, 0.9)],
+    "lozengy": [(-0.9, 0.5), (0, -0.5), (0.9, 0.5), (0, 1.5)],
+    "slanted": [(-0.8, -0.1), (0, -0.1), (0.8, 1.1), (0, 1.1)],
+}
+
 PAINTERS: dict[str, Callable[[Draw, int, int, Colors, Values], None]] = {
     "plain": _plain, "rows": _rows, "columns": _columns, "waves": _waves, "diagonal": _diagonal, "bend": _bend,
     "cross": _cross, "saltire": _saltire, "union": _union, "quarters": _quarters, "rays": _rays, "pall": _pall,
     "lozenge": _lozenge, "serrated": _serrated, "checks": _checks, "pile": _pile, "triangle": _triangle, "bar": _bar,
-    "border": _border, "ornament": _ornament,
+    "border": _border, "ornament": _ornament, "side": _side, "chevron": _chevron, "orle": _orle,
 }  # fmt: skip
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gog_env.world.encoder_sources import FAMILY, banner_at, write_banners
+from gog_env.world.banners import draw
+from gog_env.world.encoder_sources import BLOCK, FAMILY, banner_at, write_banners
 from index.errors import SourceError
 from index.records import read_source
 
@@ -24,10 +26,16 @@ def test_source_reads_back_and_a_larger_one_begins_with_it(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == ["12", "8", "again"]
 
 
-def test_families_hold_variants() -> None:
-    for family in range(10):
-        members = [banner_at(0, family * FAMILY + member) for member in range(FAMILY)]
-        assert len(set(members)) > 1
+def test_a_block_mixes_variants_siblings_and_rich_banners() -> None:
+    for start in (0, BLOCK, 5 * BLOCK):
+        block = [banner_at(0, start + row) for row in range(BLOCK)]
+        groups = [block[row : row + FAMILY] for row in range(0, BLOCK, FAMILY)]
+        assert all(len(set(group)) > 1 for group in groups)
+        for siblings in groups[2:4]:  # one small detail apart
+            assert len({banner.field for banner in siblings}) == 1
+            pictures = [np.asarray(draw(banner, 120, 80), int) for banner in siblings]
+            for other in pictures[1:]:
+                assert 0 < (np.abs(other - pictures[0]).sum(2) > 30).mean() < 0.2
     assert banner_at(0, 0) != banner_at(1, 0)
 
 

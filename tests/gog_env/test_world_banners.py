@@ -12,6 +12,7 @@ from gog_env.world.designs import Banner, Charge, Color, Pattern, contrast, pick
 from gog_env.world.flown import is_flown
 from gog_env.world.marks import EMBLEMS, SIMPLE
 from gog_env.world.recipes import FAMILIES
+from gog_env.world.tokens import TOKENS
 
 RED, WHITE, BLUE = Color("red", (220, 20, 40)), Color("white", (255, 255, 255)), Color("dark blue", (0, 20, 90))
 GREEN, YELLOW = Color("green", (0, 130, 60)), Color("gold", (250, 200, 40))
@@ -46,7 +47,7 @@ def test_pictures_have_the_size_asked_for(size):
 
 @pytest.mark.parametrize("kind", sorted(charges.PAINTERS))
 def test_every_charge_can_be_seen(kind):
-    assert kind in SIMPLE + EMBLEMS
+    assert kind in (*SIMPLE, *EMBLEMS, *TOKENS)
     colors = (YELLOW, RED, YELLOW, RED)
     field = Pattern("plain", (BLUE,))
     bare = np.asarray(draw(Banner(field)), int)
@@ -66,7 +67,7 @@ def test_every_family_and_pattern_is_drawn():
                 over.inner.field.kind if over.inner else over.kind for over in field.overlays
             }
             draw(Banner(field.pattern, field.overlays), 60, 40)
-    assert set(patterns.PAINTERS) - kinds <= {"border", "union"}
+    assert set(patterns.PAINTERS) - kinds <= {"border", "union", "side", "orle", "chevron"}
 
 
 def test_variants_differ_in_pixels():
