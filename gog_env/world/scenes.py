@@ -22,6 +22,7 @@ from gog_env.world.arrange import Spot, arrange, choose, scaled
 from gog_env.world.banners import Banner
 from gog_env.world.cloth import Cloth, cloth
 from gog_env.world.hanging import WAY_OF, Hung, hang
+from gog_env.world.places import place_names
 from gog_env.world.settings import SETTINGS as _SETTINGS
 from gog_env.world.settings import Setting
 from gog_env.world.settings.brushes import HIGH, Canvas, Dice, Point, hue
@@ -247,49 +248,3 @@ def _lit(picture: Image.Image, stage: Setting, dice: Dice) -> Image.Image:
     small = bright + (dark - bright) * share[..., None]
     light = Image.fromarray(small.astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
     return ImageChops.multiply(picture, light)
-
-
-# words for places
-
-
-def place_names(boxes: Sequence[Box]) -> list[str]:
-    """Where each of several banners is, in words that nobody could take for another's; "" where there are none.
-
-    Two banners beside each other are "on the left" and "on the right", two above each other "at the top" and "at the
-    bottom"; else each has a row (top, bottom) and a column (left, middle, right), clear of the borders between these.
-
-    >>> place_names([(0.6, 0.3, 0.9, 0.6), (0.1, 0.35, 0.4, 0.6)])
-    ['on the right', 'on the left']
-    """
-    centres = [((x0 + x1) / 2, (y0 + y1) / 2) for x0, y0, x1, y1 in boxes]
-    if len(boxes) == 1:
-        return ["in the picture"]
-    if len(boxes) == 2:
-        across, down = (centres[1][axis] - centres[0][axis] for axis in (0, 1))
-        if abs(across) > 0.2 and abs(down) < 0.2:
-            return ["on the left", "on the right"] if across > 0 else ["on the right", "on the left"]
-        if abs(down) > 0.2 and abs(across) < 0.14:
-            return ["at the top", "at the bottom"] if down > 0 else ["at the bottom", "at the top"]
-    names = []
-    for i, centre in enumerate(centres):
-        clear = [words for words in PLACES if in_place(words, centre, -0.05)]
-        others = centres[:i] + centres[i + 1 :]
-        alone = len(clear) == 1 and not any(in_place(clear[0], other, 0.06) for other in others)
-        names.append(clear[0] if alone else "")
-    return names
-
-
-PLACES = tuple(f"at the {row} {column}" for row in ("top", "bottom") for column in ("left", "middle", "right"))
-"""Words for places where there are more than two banners, or two that are askew."""
-
-
-def in_place(words: str, centre: tuple[float, float], slack: float) -> bool:
-    """Whether a centre is where words of `PLACES` say; with slack > 0 loosely, with slack < 0 clearly.
-
-    >>> in_place("at the top left", (0.2, 0.3), -0.05), in_place("at the top middle", (0.2, 0.3), 0.06)
-    (True, False)
-    """
-    x, y = centre
-    low, high = {"left": (-1.0, 0.38), "middle": (0.38, 0.62), "right": (0.62, 2.0)}[words.split()[-1]]
-    above = y < 0.48 + slack if "top" in words else y > 0.48 - slack
-    return above and low - slack < x < high + slack
