@@ -16,12 +16,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import cos, pi, sin
 
-from gog_env.world import compositions as grammar
-from gog_env.world.compositions import RATIO, Area, Scheme, bear, between, choose, on
+from gog_env.world.arrangements import arranged, line
+from gog_env.world.compositions import ordinaries, parted_field, strip
 from gog_env.world.designs import Banner, Charge, Color, Pattern
 from gog_env.world.flown import is_flown
 from gog_env.world.marks import Rng
 from gog_env.world.patterns import ORLES
+from gog_env.world.tinctures import GRAND, RATIO, SMALL, Area, Scheme, bear, between, choose, on, scheme
 from gog_env.world.tokens import DIVISIONS
 
 DETAIL = (0.12, 0.16)
@@ -46,10 +47,10 @@ def rich_banner(rng: Rng) -> Banner:
 
 
 def _rich(rng: Rng) -> Banner:
-    colors = grammar.scheme(rng)
-    field = grammar.parted_field(rng, colors)
-    overlays, marks, area = grammar.ordinaries(rng, colors, tuple(dict.fromkeys(field.colors)))
-    return Banner(field, overlays, marks + grammar.arranged(rng, colors, area))
+    colors = scheme(rng)
+    field = parted_field(rng, colors)
+    overlays, marks, area = ordinaries(rng, colors, tuple(dict.fromkeys(field.colors)))
+    return Banner(field, overlays, marks + arranged(rng, colors, area))
 
 
 def family(rng: Rng, size: int = 6) -> Family:
@@ -67,7 +68,7 @@ def family(rng: Rng, size: int = 6) -> Family:
     way = choose(rng, WAYS)
     detail = between(rng, *DETAIL)
     while True:
-        colors = grammar.scheme(rng)
+        colors = scheme(rng)
         if way == "border":
             banners = _bordered(rng, colors, detail)
         else:
@@ -100,15 +101,15 @@ def _banded(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
     overlays: tuple[Pattern, ...] = ()
     marks: tuple[Charge, ...] = ()
     if hoist:
-        overlays, marks = grammar.strip(rng, colors, 2, x0 * RATIO, Area(0, 0, x0, 1, ()), (a, b, c), 0.8)
+        overlays, marks = strip(rng, colors, 2, x0 * RATIO, Area(0, 0, x0, 1, ()), (a, b, c), 0.8)
         x0 += 0.04
     for low, high, ground in ((0.0, edge, a), (1 - edge, 1.0, c)):
         if rng.random() < 0.8:
-            marks += grammar.line(rng, colors, Area(x0, low, 1, high, (ground,)))
+            marks += line(rng, colors, Area(x0, low, 1, high, (ground,)))
     x = (1 + x0) / 2
     if rng.random() < 0.4:  # a greater charge in the band, the detail beside it
         shift, side = 0.2 * (1 - x0), choose(rng, (-1, 1))
-        marks += (bear(rng, colors, choose(rng, grammar.GRAND), x - side * shift, 0.5, 0.16, (b,)),)
+        marks += (bear(rng, colors, choose(rng, GRAND), x - side * shift, 0.5, 0.16, (b,)),)
         x += side * shift
     return Banner(field, overlays, marks), Area(x - 0.15, edge, x + 0.15, 1 - edge, (b,))
 
@@ -121,12 +122,12 @@ def _paled(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
     wide = between(rng, 1.3, 1.7)
     edge = 1 / (2 + wide)
     marks: tuple[Charge, ...] = ()
-    first = bear(rng, colors, choose(rng, grammar.GRAND), edge / 2, 0.5, edge * RATIO * 0.4, (a,))
+    first = bear(rng, colors, choose(rng, GRAND), edge / 2, 0.5, edge * RATIO * 0.4, (a,))
     for x, ground in ((edge / 2, a), (1 - edge / 2, c)):
         marks += (replace(first, x=x) if a == c else bear(rng, colors, first.kind, x, 0.5, first.size, (ground,)),)
     overlays: tuple[Pattern, ...] = ()
     if rng.random() < 0.5:
-        overlays, more = grammar.strip(rng, colors, choose(rng, (0, 1)), 0.2, Area(0, 0, 1, 1, ()), (a, b, c), 0.7)
+        overlays, more = strip(rng, colors, choose(rng, (0, 1)), 0.2, Area(0, 0, 1, 1, ()), (a, b, c), 0.7)
         marks += more
     return Banner(Pattern("columns", (a, b, c), (1.0, wide, 1.0)), overlays, marks), Area(
         edge, 0.3, 1 - edge, 0.7, (b,)
@@ -135,15 +136,15 @@ def _paled(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
 
 def _grounded(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
     """A great roundel, lozenge or square for the detail on a rich field."""
-    field = grammar.parted_field(rng, colors)
+    field = parted_field(rng, colors)
     every = tuple(dict.fromkeys(field.colors))
-    overlays, marks, area = grammar.ordinaries(rng, colors, every, 0.24)
+    overlays, marks, area = ordinaries(rng, colors, every, 0.24)
     x, y = area.middle
     size = min(max(min(area.tall, area.across) * 0.44, 0.3), 0.34)
     ground = bear(rng, colors, choose(rng, ("disc", "disc", "billet")), x, y, size, every)
     if area.across > 4.2 * size and rng.random() < 0.75:
         small, step = size * 0.36, (area.across / 2 + size) / 2 / RATIO
-        first = bear(rng, colors, choose(rng, grammar.TOKENS), 0, 0, small, every)
+        first = bear(rng, colors, choose(rng, SMALL), 0, 0, small, every)
         rows = choose(rng, ((0.0,), (-0.55, 0.55)))
         marks += tuple(replace(first, x=x + s * step, y=y + v * size * 1.2) for s in (-1, 1) for v in rows)
     half = size * 0.6
@@ -172,12 +173,12 @@ def _beside(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
     y0, y1 = 0.0, 1.0
     for side in choose(rng, ((0,), (1,), (0, 1))):
         depth = between(rng, 0.16, 0.24)
-        more, charges = grammar.strip(rng, colors, side, depth, Area(0, 0, 1, 1, ()), every, 0.6)
+        more, charges = strip(rng, colors, side, depth, Area(0, 0, 1, 1, ()), every, 0.6)
         overlays, marks = overlays + more, marks + charges
         y0, y1 = (depth + 0.05, y1) if side == 0 else (y0, 1 - depth - 0.05)
     side, y = choose(rng, (-1, 1)), (y0 + y1) / 2
     under = {"plain": (a,), "rows": every, "diagonal": every}.get(field.kind, (a,) if side > 0 else (b,))
-    marks += (bear(rng, colors, choose(rng, grammar.GRAND), 0.5 - side * 0.22, y, (y1 - y0) * 0.4, under),)
+    marks += (bear(rng, colors, choose(rng, GRAND), 0.5 - side * 0.22, y, (y1 - y0) * 0.4, under),)
     under = {"plain": (a,), "rows": every, "diagonal": every}.get(field.kind, (b,) if side > 0 else (a,))
     x = 0.5 + side * 0.22
     return Banner(field, overlays, marks), Area(x - 0.15, y - 0.2, x + 0.15, y + 0.2, under)
@@ -190,10 +191,10 @@ Forms = list[tuple[Charge, ...]]
 
 def _kinds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     first = bear(rng, colors, "disc", *seat.middle, size * RATIO / 2, seat.under)
-    return [(replace(first, kind=kind, number=5 if kind == "star" else 0),) for kind in _SMALL]
+    return [(replace(first, kind=kind, number=5 if kind == "star" else 0),) for kind in _KINDS]
 
 
-_SMALL = ("star", "disc", "lozenge", "cross", "crescent", "triangle", "annulet", "billet")
+_KINDS = ("star", "disc", "lozenge", "cross", "crescent", "triangle", "annulet", "billet")
 
 
 def _turns(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
@@ -254,13 +255,13 @@ WAYS = (*_DETAILS, "border")
 
 def _bordered(rng: Rng, colors: Scheme, size: float) -> tuple[Banner, ...]:
     """A thin frame within the edge, in eight styles."""
-    field = grammar.parted_field(rng, colors)
+    field = parted_field(rng, colors)
     every = tuple(dict.fromkeys(field.colors))
     color: Color = on(rng, colors, every)
     inset, thick = 0.06, size * 0.22
     edge = inset + 3 * thick
     area = Area(edge, edge * RATIO, 1 - edge, 1 - edge * RATIO, every)
-    marks = grammar.arranged(rng, colors, area)
+    marks = arranged(rng, colors, area)
     return tuple(
         Banner(field, (Pattern("orle", (color,), (inset, thick, float(k))),), marks) for k in range(len(ORLES))
     )
