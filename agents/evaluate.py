@@ -74,12 +74,12 @@ def evaluate(
 
 
 def turns_needed(tasks: Iterable[Task]) -> int:
-    """Turns in which a policy can collect the evidence of any task one by one and answer; never under the default.
+    """Turns in which a policy can collect the evidence of any task call by call and answer; never under the default.
 
     >>> turns_needed([]), turns_needed([Task("t", "?", ("a",), b"", evidence=tuple("ABCDEFGH"))])
     (6, 9)
     """
-    needed = [max(len(task.evidence or ()), len(task.regions)) + 1 for task in tasks]
+    needed = [max(map(len, (task.evidence or (), task.regions, task.calls or ()))) + 1 for task in tasks]
     return max([EpisodeConfig().max_turns, *needed])
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from agents import evaluate as command
 from agents.policies import BASELINES
 from gog_env import trajectory
+from gog_env.actions import Glance
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import read_tasks
 from index.errors import GoGError, ModelError, TaskError, cli
@@ -128,6 +129,7 @@ def test_turns_are_enough_for_the_longest_trail(colours: SimpleNamespace) -> Non
     assert command.turns_needed(colours.tasks) == 6
     assert command.turns_needed([colours.task("long", tuple("ABCDEFGHIJ"), (colours.left,))]) == 11
     assert command.turns_needed([colours.task("wide", ("A",), (colours.left,) * 7)]) == 8
+    assert command.turns_needed([colours.task("said", ("A",), calls=(Glance(),) * 9)]) == 10
 
 
 def fail(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
