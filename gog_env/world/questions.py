@@ -1,190 +1,300 @@
 """Questions about scenes, each of a kind that says what it takes to answer.
 
-| kind        | what it takes                                                                                      |
-|-------------|----------------------------------------------------------------------------------------------------|
-| `visual`    | no knowledge: how many banners there are, which of two is larger                                    |
-| `glance`    | the article of the one nation whose banner fills the picture: the whole picture finds it            |
-| `gaze`      | the article of one of several nations that are shown: only a crop finds it                          |
-| `multi_hop` | the article of a nation that the article of one of several nations names (its ally, a neighbour …)  |
-| `compare`   | the articles of two nations that are shown                                                          |
+| kind           | what it takes                                                 | shortest calls        |
+|----------------|---------------------------------------------------------------|-----------------------|
+| `visual`       | no knowledge: numbers, colours, places, sizes of what is seen | none                  |
+| `glance`       | the article of the one nation whose banner fills the picture  | glance                |
+| `gaze`         | the article of one of several nations that are shown          | gaze                  |
+| `look_alike`   | the same, where others have nearly the same banner            | gaze                  |
+| `hop_1` to `3` | the article of a nation that relations lead to from there     | gaze, 1 to 3 searches |
+| `compare`      | the articles of two nations that are shown                    | gaze, gaze            |
+| `intersection` | the one of the nations shown that is related to a given one   | gaze                  |
+| `unanswerable` | to see that the knowledge does not hold the nation: say so    | gaze                  |
 
-Answers stand in the article of the last evidence (for `compare`: the name of one of the two nations). A nation is told
-by the place of its banner, in words that `scenes.place_names` found to be clear.
+`plans` decides what is asked before a scene is composed, `scenes` composes it, `refer` finds words that fit one banner
+alone, `wordings` puts the question, and `checks` proves the result.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from gog_env.actions import Action, Gaze, Glance, Search, as_dict
+from gog_env.rewards import normalize_answer
+from gog_env.world.features import Feature, color_aliases
 from gog_env.world.names import plain
 from gog_env.world.nations import Nation, World
+from gog_env.world.plans import COMPARED, Plan, Planner, pick, related, value
+from gog_env.world.refer import Reference, references
 from gog_env.world.scenes import Placed, Scene, compose
+from gog_env.world.wordings import WORDS, say, sentence
+from index.errors import TaskError
 
-KINDS = ("visual", "glance", "gaze", "multi_hop", "compare")
-SHARES = (0.12, 0.14, 0.38, 0.21, 0.15)
+KINDS = (
+    "visual", "glance", "gaze", "look_alike", "hop_1", "hop_2", "hop_3", "compare", "intersection", "unanswerable",
+)  # fmt: skip
+SHARES = (0.12, 0.09, 0.21, 0.15, 0.11, 0.06, 0.03, 0.10, 0.07, 0.06)
 """How often each kind is asked where none is wished for."""
+UNKNOWN = ("unknown", "it is not known", "not known", "cannot be known", "cannot be answered", "unanswerable")
+"""The answers that count as right where the knowledge does not hold a nation."""
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_REFERENCES = {"place": 0.3, "size": 0.2, "feature": 0.3, "order": 0.2}
 _CLEARLY = 1.5
 """How many times larger (by area) a banner must be to be called the larger one."""
+_PLANS, _SCENES = 60, 3
 
-# {x} is a nation
-_FACTS: dict[str, tuple[str, ...]] = {
-    "capital": ("What is the capital of {x}?", "Which city is the capital of {x}?"),
-    "currency": ("What is the currency of {x}?", "In which currency does one pay in {x}?"),
-    "founder": ("Who founded {x}?", "Who was the founder of {x}?"),
-    "founded": ("In which year was {x} founded?", "When was {x} founded?"),
-    "river": ("On which river does the capital of {x} lie?", "Which river does the capital of {x} stand on?"),
-    "population": ("How many people live in {x}?", "What is the population of {x}?"),
-    "animal": ("Which animal stands for {x}?", "What is the national animal of {x}?"),
-}
-_OF_NATION = tuple(name for name in _FACTS if name != "population")
-_RELATIONS: dict[str, tuple[str, ...]] = {
-    "ally": ("the ally of {x}",),
-    "rival": ("the rival of {x}",),
-    "west": ("the western neighbour of {x}", "the nation west of {x}"),
-    "east": ("the eastern neighbour of {x}", "the nation east of {x}"),
-}
-_WHICH_RELATION = {
-    "ally": ("Which nation is the ally of {x}?", "Who is the ally of {x}?"),
-    "rival": ("Which nation is the rival of {x}?", "Who is the rival of {x}?"),
-    "west": ("Which nation borders {x} in the west?", "Which nation lies west of {x}?"),
-    "east": ("Which nation borders {x} in the east?", "Which nation lies east of {x}?"),
-}
-_NAME = ("Which nation's {b} is {at}?", "Name the nation whose {b} is {at}.")
-_NATION = ("the nation whose {b} is {at}", "the nation with the {b} {at}")
-_SHOWN = ("shown", "shown in the picture", "in the picture")
-_EARLIER = (
-    "Which nation was founded earlier: the one with the {b} {one} or the one with the {b} {two}?",
-    "Which nation is older: the one whose {b} is {one} or the one whose {b} is {two}?",
-)
-_MORE = (
-    "Which nation has more people: the one with the {b} {one} or the one with the {b} {two}?",
-    "Which nation has the larger population: the one whose {b} is {one} or the one whose {b} is {two}?",
-)
-_COUNT = ("How many {b}s are in the picture?", "How many {b}s are shown?", "How many {b}s can be seen in the picture?")
-_LARGER = (
-    "Which {b} looks larger: the one {one} or the one {two}?",
-    "Which is larger: the {b} {one} or the {b} {two}?",
-)
+
+@dataclass(frozen=True)
+class Asked:
+    """A task and what it was made of, for `checks.check_task`.
+
+    Attributes:
+        fields: `question`, `answers`, `kind`, `evidence`, `regions`, `calls`, `setting` and `reference`, as JSON.
+        scene: the picture and where its banners are.
+        plan: what is asked of whom.
+        references: the words for each of the plan's targets, where the question has some.
+    """
+
+    fields: dict[str, Any]
+    scene: Scene
+    plan: Plan
+    references: tuple[Reference, ...] = ()
 
 
 def make_task(
     world: World, split: str, rng: np.random.Generator, kind: str | None = None
 ) -> tuple[dict[str, Any], Image.Image]:
-    """Composes a scene of one split's nations and asks about it.
+    """The fields of a task as in `Asked`, and its picture (RGB). For arguments and errors see `ask`."""
+    asked = ask(world, split, rng, kind)
+    return asked.fields, asked.scene.picture
+
+
+def ask(world: World, split: str, rng: np.random.Generator, kind: str | None = None) -> Asked:
+    """Composes a scene of one split's nations and asks about it, in that split's wordings.
 
     Args:
-        world: the nations.
+        world: the nations, and strangers whom the knowledge does not hold.
         split: `train` or `heldout`: only its nations are shown or lead to the answer.
-        rng: decides everything.
+        rng: decides everything. The same one gives the same picture and question at every snapshot of a world.
         kind: one of `KINDS`; None draws one by `SHARES`.
 
-    Returns:
-        The task's `question`, `answers`, `kind`, `evidence` and `regions`, and its picture.
+    Raises:
+        TaskError: no such kind or split, or none of many attempts led to such a question.
     """
-    kind = kind or str(rng.choice(KINDS, p=SHARES))
-    if kind == "visual":
-        count = int(rng.integers(1, 5))
-    elif kind == "glance":
-        count = 1
+    if kind is None:
+        kind = pick(rng, KINDS, SHARES)
+    elif kind not in KINDS:
+        raise TaskError(f"there is no kind {kind!r}; choose one of {', '.join(KINDS)}")
+    planner = Planner(world, split, rng)
+    for _ in range(_PLANS * 4):
+        plan = planner.plan(kind)
+        if plan is None:
+            continue
+        for _ in range(_SCENES):
+            banners = [(nation.id, nation.banner) for nation in plan.shown]
+            scene = compose(banners, rng, fill=kind == "glance", pair=plan.pair)
+            asked = _visual(plan, scene, split, rng) if kind == "visual" else _known(plan, scene, split, rng, world)
+            if asked is not None:
+                return asked
+    raise TaskError(
+        f"no {kind} question came up among the {len(planner.numbers)} nations of {split}; make more nations"
+    )
+
+
+def _refer(
+    plan: Plan, scene: Scene, split: str, rng: np.random.Generator, by: Sequence[str]
+) -> tuple[Reference, ...] | None:
+    """A reference for each target, all of one sort (of `by`); None where words do not tell them apart."""
+    if len(plan.shown) == 1:
+        return (Reference("", say("alone", split, rng, b="{b}")),)
+    found = references(scene, [nation.banner for nation in plan.shown])
+    sorts = [sort for sort in by if all(any(ref.by == sort for ref in found[i]) for i in plan.targets)]
+    if not sorts:
+        return None
+    sort = pick(rng, sorts, [_REFERENCES[sort] for sort in sorts])
+    return tuple(pick(rng, [ref for ref in found[i] if ref.by == sort]) for i in plan.targets)
+
+
+def _known(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, world: World) -> Asked | None:
+    """A question that takes knowledge."""
+    word = _word(rng)
+    spoken = () if plan.kind == "intersection" else _refer(plan, scene, split, rng, tuple(_REFERENCES))
+    if spoken is None:
+        return None
+    phrases = [ref.phrase.format(b=word) for ref in spoken]
+    seen, placed = [plan.shown[i] for i in plan.targets], [scene.placed[i] for i in plan.targets]
+    last = plan.reached[-1] if plan.reached else seen[-1]
+    if plan.topic in COMPARED:
+        one, two = (int(i) for i in rng.permutation(2))
+        question = say(plan.topic, split, rng, one=phrases[one], two=phrases[two])
+        answers = aliases(_winner(plan).name)
+    elif plan.other is not None:
+        question = say(plan.topic, split, rng, b=word, other=plan.other.name)
+        answers = aliases(last.name)
     else:
-        count = int(rng.choice([2, 3, 4], p=[0.36, 0.32, 0.32]))
-    nations = world.split(split)
-    shown = [nations[int(i)] for i in rng.choice(len(nations), count, replace=False)]
-    scene = compose([(nation.id, nation.banner) for nation in shown], rng)
-    question, answers, seen, reached = _ASK[kind](world, shown, scene, rng)
+        question = _chained(plan, phrases[0], split, rng)
+        answers = told(last, plan.topic, world)
+    if plan.kind == "unanswerable":
+        answers, seen = list(UNKNOWN), []
+    return _asked(plan, scene, question, answers, seen, placed, spoken)
+
+
+def _chained(plan: Plan, phrase: str, split: str, rng: np.random.Generator) -> str:
+    """A name, fact or relation of the nation at the end of the plan's path."""
+    if plan.topic == "name":
+        return say("name", split, rng, ref=phrase)
+    nation = say("nation", split, rng, ref=phrase)
+    for relation in plan.path:
+        nation = say(relation, split, rng, x=nation)
+    return say(plan.topic, split, rng, x=nation)
+
+
+def _winner(plan: Plan) -> Nation:
+    fact = COMPARED[plan.topic]
+    one, two = (plan.shown[i] for i in plan.targets)
+    first, second = getattr(one.facts, fact), getattr(two.facts, fact)
+    return one if (first < second) == (plan.topic == "older") else two
+
+
+def _visual(plan: Plan, scene: Scene, split: str, rng: np.random.Generator) -> Asked | None:
+    """A question that eyes alone answer."""
+    word = _word(rng)
+    if plan.topic == "count":
+        return _asked(plan, scene, say("count", split, rng, b=word), number(len(scene.placed)))
+    if plan.topic == "larger":
+        return _larger(plan, scene, split, rng, word)
+    if plan.topic == "place":
+        return _place(plan, scene, split, rng, word)
+    spoken = _refer(plan, scene, split, rng, ("place", "size", "order"))
+    feature = plan.feature
+    if spoken is None or feature is None:
+        return None
+    key = "number" if plan.topic == "number" else "colors" if feature.count > 1 else "color"
+    slots = {"part": feature.part, "parts": plural(feature), "ref": spoken[0].phrase.format(b=word)}
+    answers = number(feature.count) if plan.topic == "number" else list(color_aliases(feature.color))
+    return _asked(plan, scene, say(key, split, rng, **slots), answers, references=spoken)
+
+
+def _larger(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word: str) -> Asked | None:
+    found = references(scene, [nation.banner for nation in plan.shown])
+    places = {i: ref for i, words in enumerate(found) for ref in words if ref.by == "place"}
+    areas = [placed.area for placed in scene.placed]
+    pairs = [(i, j) for i in places for j in places if areas[i] >= _CLEARLY * areas[j]]
+    if not pairs:
+        return None
+    pair = pick(rng, pairs)
+    place = scene.placed[pair[0]].place
+    one, two = (scene.placed[pair[int(i)]].place for i in rng.permutation(2))
+    bare = place.removeprefix("at the ").removeprefix("on the ")
+    answers = [place, bare, f"the one {place}", f"the {word} {place}", f"the {bare} one", f"the {bare} {word}"]
+    question = say("larger", split, rng, b=word, one=one, two=two)
+    spoken = tuple(places[i] for i in pair)
+    return _asked(replace(plan, targets=pair), scene, question, answers, references=spoken)
+
+
+def _place(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word: str) -> Asked | None:
+    halves = [(i, *half) for i, p in enumerate(scene.placed) for half in halves_of(p)]
+    if not halves:
+        return None
+    target, topic, answers = pick(rng, halves)
+    plan = replace(plan, topic=topic, targets=(target,))
+    spoken = _refer(plan, scene, split, rng, ("feature", "size"))
+    if spoken is None:
+        return None
+    question = say(topic, split, rng, ref=spoken[0].phrase.format(b=word))
+    return _asked(plan, scene, question, answers, references=spoken)
+
+
+def halves_of(placed: Placed) -> list[tuple[str, list[str]]]:
+    """What can be said without doubt of where a banner is: topic (`where`, `side`, `half`) and answers.
+
+    Its whole box must lie in one half, or in one quarter for `where`.
+    """
+    x0, y0, x1, y1 = placed.box
+    across = "left" if x1 < 0.49 else "right" if x0 > 0.51 else ""
+    down = "top" if y1 < 0.49 else "bottom" if y0 > 0.51 else ""
+    upper = {"top": "upper", "bottom": "lower", "": ""}[down]
+    found = []
+    if across and down:
+        corners = [f"{down} {across}", f"{upper} {across}"]
+        found.append(("where", _said("{}|at the {}|in the {}|{} corner|in the {} corner|at the {} corner", corners)))
+    if across:
+        found.append(("side", _said("{}|on the {}|in the {}|{} half|in the {} half|{} side|on the {} side", [across])))
+    if down:
+        found.append(
+            ("half", _said("{}|in the {}|at the {}|{} half|in the {} half|{} part|in the {} part", [upper, down]))
+        )
+    return found
+
+
+def _said(forms: str, names: Sequence[str]) -> list[str]:
+    return [form.format(name) for name in names for form in forms.split("|")]
+
+
+def _asked(
+    plan: Plan,
+    scene: Scene,
+    question: str,
+    answers: Sequence[str],
+    seen: Sequence[Nation] = (),
+    placed: Sequence[Placed] = (),
+    references: tuple[Reference, ...] = (),
+) -> Asked:
+    looks: list[Action] = [Glance()] if plan.kind == "glance" else [Gaze(one.box) for one in placed]
+    calls = [*looks, *(Search(nation.name) for nation in plan.reached)]
     fields = {
-        "question": question,
-        "answers": answers,
-        "kind": kind,
-        "evidence": [placed.nation_id for placed in seen] + [nation.id for nation in reached],
-        "regions": [list(placed.box) for placed in seen],
+        "question": sentence(question),
+        "answers": _distinct(answers),
+        "kind": plan.kind,
+        "evidence": [nation.id for nation in (*seen, *plan.reached)],
+        "regions": [list(one.box) for one in placed],
+        "calls": [as_dict(call) for call in calls],
+        "setting": scene.setting,
+        "reference": references[0].by if references else "",
     }
-    return fields, scene.picture
-
-
-Asked = tuple[str, list[str], list[Placed], list[Nation]]
-"""A question, its answers, the banners that it takes in order, and the nations reached from there."""
-
-
-def _one(rng: np.random.Generator, words: Sequence[str]) -> str:
-    return words[int(rng.integers(len(words)))]
+    return Asked(fields, scene, plan, references)
 
 
 def _word(rng: np.random.Generator) -> str:
-    return "banner" if rng.random() < 0.6 else "flag"
+    return pick(rng, WORDS)
 
 
-def _aliases(name: str) -> list[str]:
+def _distinct(answers: Sequence[str]) -> list[str]:
+    """The answers without those that count as equal to an earlier one."""
+    found: dict[str, str] = {}
+    for answer in answers:
+        found.setdefault(normalize_answer(answer), answer)
+    return list(found.values())
+
+
+def aliases(name: str) -> list[str]:
+    """A name, with and without its accents."""
     return list(dict.fromkeys((name, plain(name))))
 
 
-def _fact(nation: Nation, name: str) -> list[str]:
-    value = getattr(nation.facts, name)
-    if name == "population":
-        return [f"{value:,}", str(value), f"{value / 1e6:g} million"]
-    return _aliases(str(value))
+def number(count: int) -> list[str]:
+    """A small number in digits and in words."""
+    return [str(count), *NUMBERS[count - 1 : count]]
 
 
-def _visual(world: World, shown: list[Nation], scene: Scene, rng: np.random.Generator) -> Asked:
-    word = _word(rng)
-    areas = [(p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for p in scene.placed]
-    if len(areas) > 1 and rng.random() < 0.4:
-        small, large = sorted(int(i) for i in rng.choice(len(areas), 2, replace=False))
-        if areas[small] > areas[large]:
-            small, large = large, small
-        if areas[large] >= _CLEARLY * areas[small]:
-            pair = [scene.placed[small].place, scene.placed[large].place]
-            place, (one, two) = pair[1], [pair[int(i)] for i in rng.permutation(2)]
-            answers = [place, place.removeprefix("at the ").removeprefix("on the "), f"the one {place}"]
-            return _one(rng, _LARGER).format(b=word, one=one, two=two), answers, [], []
-    count = len(areas)
-    return _one(rng, _COUNT).format(b=word), [str(count), ("one", "two", "three", "four")[count - 1]], [], []
+def plural(feature: Feature) -> str:
+    """What several of a feature's part are called: "stars"."""
+    return replace(feature, count=2).phrase.removeprefix("two ").removeprefix(f"{feature.color} ")
 
 
-def _single(world: World, shown: list[Nation], scene: Scene, rng: np.random.Generator) -> Asked:
-    """About one nation that is shown: its name, a fact, or a relation."""
-    nation, placed = shown[0], scene.placed[0]
-    at = placed.place if len(shown) > 1 else _one(rng, _SHOWN)
-    roll = rng.random()
-    if roll < 0.16:
-        return _one(rng, _NAME).format(b=_word(rng), at=at), _aliases(nation.name), [placed], []
-    told = _one(rng, _NATION).format(b=_word(rng), at=at)
-    if roll < 0.3:
-        relation = _one(rng, _known(nation))
-        other = world.nation(getattr(nation.relations, relation))
-        return _one(rng, _WHICH_RELATION[relation]).format(x=told), _aliases(other.name), [placed], []
-    fact = _one(rng, tuple(_FACTS))
-    return _one(rng, _FACTS[fact]).format(x=told), _fact(nation, fact), [placed], []
-
-
-def _known(nation: Nation) -> list[str]:
-    return [name for name in _RELATIONS if getattr(nation.relations, name)]
-
-
-def _multi_hop(world: World, shown: list[Nation], scene: Scene, rng: np.random.Generator) -> Asked:
-    nation, placed = shown[0], scene.placed[0]
-    relation, fact = _one(rng, _known(nation)), _one(rng, _OF_NATION)
-    other = world.nation(getattr(nation.relations, relation))
-    told = _one(rng, _NATION).format(b=_word(rng), at=placed.place)
-    reached = _one(rng, _RELATIONS[relation]).format(x=told)
-    return _one(rng, _FACTS[fact]).format(x=reached), _fact(other, fact), [placed], [other]
-
-
-def _compare(world: World, shown: list[Nation], scene: Scene, rng: np.random.Generator) -> Asked:
-    one, two = shown[:2]
-    years = one.facts.founded, two.facts.founded
-    people = one.facts.population, two.facts.population
-    if rng.random() < 0.5 and people[0] != people[1]:
-        words, best = _MORE, one if people[0] > people[1] else two
-    else:
-        words, best = _EARLIER, one if years[0] < years[1] else two
-    first, second = scene.placed[:2]
-    question = _one(rng, words).format(b=_word(rng), one=first.place, two=second.place)
-    return question, _aliases(best.name), [first, second], []
-
-
-_ASK = {"visual": _visual, "glance": _single, "gaze": _single, "multi_hop": _multi_hop, "compare": _compare}
+def told(nation: Nation, topic: str, world: World) -> list[str]:
+    """A nation's name, fact or (`which_` and its name) relation, the wording of its article first."""
+    if topic.startswith("which_"):
+        other = related(nation, topic.removeprefix("which_"), world)
+        return aliases(other.name) if other else []
+    text = value(nation, topic)
+    if topic == "population" and nation.facts.population >= 1_000_000:
+        return [text, f"{nation.facts.population / 1e6:.6f}".rstrip("0").rstrip(".") + " million"]
+    if topic == "area":
+        return [text, *(f"{text} {unit}" for unit in ("km²", "square kilometres", "square kilometers"))]
+    return aliases(text)
