@@ -85,8 +85,8 @@ class FactBook:
             currency=self._name("currency", number),
             river=self._name("river", number),
             animal=_ANIMALS[int(rng.integers(len(_ANIMALS)))],
-            population=int(10 ** rng.uniform(5, 8)) // 1000 * 1000,  # a hundred thousand to a hundred million
-            area=int(10 ** rng.uniform(3, 6)) // 10 * 10,
+            population=int(10 ** rng.uniform(5, 8)) // 100 * 100,  # a hundred thousand to a hundred million
+            area=int(10 ** rng.uniform(3, 6)),
             ruler=self._person(number, 1 + self._changed("ruler", number)),
         )
 

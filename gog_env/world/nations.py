@@ -135,6 +135,10 @@ class World:
         """
         return self._names(self.number(nation_id))
 
+    def name_at(self, number: int) -> str:
+        """The name of the nation of a number, without making all of it."""
+        return self._names(number)
+
     def split(self, split: str) -> Members:
         """The numbers of the nations of `train` or `heldout`, a lazy sequence.
 
