@@ -18,7 +18,7 @@ from math import cos, pi, sin
 
 from gog_env.world.arrangements import arranged, line
 from gog_env.world.compositions import ordinaries, parted_field, strip
-from gog_env.world.designs import Banner, Charge, Color, Pattern
+from gog_env.world.designs import Banner, Charge, Color, Pattern, contrast
 from gog_env.world.flown import is_flown
 from gog_env.world.marks import Rng
 from gog_env.world.patterns import ORLES
@@ -189,8 +189,21 @@ def _beside(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
 Forms = list[tuple[Charge, ...]]
 
 
+def _clear(rng: Rng, colors: Scheme, beneath: tuple[Color, ...]) -> Color:
+    """One of the two tinctures that are lighter or darker than all that lies beneath by the widest step."""
+    left = [color for color in colors if min(contrast(color.rgb, under.rgb) for under in beneath) >= 190]
+    light = {color: 0.3 * color.rgb[0] + 0.59 * color.rgb[1] + 0.11 * color.rgb[2] for color in (*colors, *beneath)}
+    ranked = sorted(left or colors, key=lambda color: -min(abs(light[color] - light[under]) for under in beneath))
+    return choose(rng, tuple(ranked[:2]))
+
+
+def _charge(rng: Rng, colors: Scheme, kind: str, seat: Area, radius: float) -> Charge:
+    x, y = seat.middle
+    return Charge(kind, (_clear(rng, colors, seat.under),), x, y, radius * RATIO, seed=int(rng.integers(2**31)))
+
+
 def _kinds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    first = bear(rng, colors, "disc", *seat.middle, size * RATIO / 2, seat.under)
+    first = _charge(rng, colors, "disc", seat, size / 2)
     return [(replace(first, kind=kind, number=5 if kind == "star" else 0),) for kind in _KINDS]
 
 
@@ -198,23 +211,21 @@ _KINDS = ("star", "disc", "lozenge", "cross", "crescent", "triangle", "annulet",
 
 
 def _turns(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    kind = choose(rng, ("arrow", "crescent", "arrow"))
-    first = bear(rng, colors, kind, *seat.middle, size * RATIO / 2, seat.under)
-    return [(replace(first, angle=pi / 4 * k, number=0),) for k in range(MOST)]
+    first = _charge(rng, colors, choose(rng, ("arrow", "arrow", "heart")), seat, size / 2)
+    return [(replace(first, angle=pi / 4 * k),) for k in range(MOST)]
 
 
 def _divisions(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    main = on(rng, colors, seat.under)
-    second = on(rng, colors, (main, *seat.under))
-    x, y = seat.middle
-    return [(Charge("roundel", (main, second), x, y, size * RATIO / 2, 0.0, k),) for k in range(len(DIVISIONS))]
+    first = _charge(rng, colors, "roundel", seat, size / 2)
+    shown = (*first.colors, _clear(rng, colors, (*first.colors, *seat.under)))
+    return [(replace(first, colors=shown, number=k),) for k in range(len(DIVISIONS))]
 
 
 def _orders(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     """Three stripes in one square: six orders of their colours, and two in which the first comes twice."""
-    a = on(rng, colors, seat.under)
-    b = on(rng, colors, (a, *seat.under))
-    c = on(rng, colors, (a, b, *seat.under))
+    a = _clear(rng, colors, seat.under)
+    b = _clear(rng, colors, (a, *seat.under))
+    c = _clear(rng, colors, (a, b, *seat.under))
     x, y = seat.middle
     turn = choose(rng, (0.0, pi / 2))
     orders = ((a, b, c), (a, c, b), (b, a, c), (b, c, a), (c, a, b), (c, b, a), (a, b, a), (b, a, b))
@@ -223,9 +234,9 @@ def _orders(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
 
 def _odds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     """Eight small charges in two rows, of which one has another tincture."""
-    kind, step = choose(rng, ("disc", "billet", "lozenge")), size * 0.56
-    first = bear(rng, colors, kind, 0, 0, size * RATIO * 0.235, seat.under)
-    other = on(rng, colors, (*first.colors, *seat.under))
+    kind, step = choose(rng, ("disc", "billet", "lozenge")), size * 0.62
+    first = _charge(rng, colors, kind, seat, size * 0.26)
+    other = _clear(rng, colors, (*first.colors, *seat.under))
     x, y = seat.middle
     places = [(x + (i - 1.5) * step, y + (j - 0.5) * step * RATIO) for j in range(2) for i in range(4)]
     marks = [replace(first, x=u, y=v) for u, v in places]
@@ -234,7 +245,7 @@ def _odds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
 
 def _counts(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     """Four to eleven small charges in a ring of one size."""
-    first = bear(rng, colors, choose(rng, ("disc", "lozenge", "billet")), 0, 0, size * RATIO * 0.19, seat.under)
+    first = _charge(rng, colors, choose(rng, ("disc", "lozenge", "billet")), seat, size * 0.19)
     x, y = seat.middle
     reach = size * 0.85
     return [
@@ -257,7 +268,7 @@ def _bordered(rng: Rng, colors: Scheme, size: float) -> tuple[Banner, ...]:
     """A thin frame within the edge, in eight styles."""
     field = parted_field(rng, colors)
     every = tuple(dict.fromkeys(field.colors))
-    color: Color = on(rng, colors, every)
+    color = _clear(rng, colors, every)
     inset, thick = 0.06, size * 0.22
     edge = inset + 3 * thick
     area = Area(edge, edge * RATIO, 1 - edge, 1 - edge * RATIO, every)
