@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 GROUP = 16  # pictures that share a blur and a JPEG treatment; the other treatments are drawn per picture
-RESOLUTIONS = (24, 32, 40, 48, 64, 64, 80, 96)  # pixels across the crop in the photo that it was cut from
+RESOLUTIONS = (32, 40, 48, 64, 64, 80, 96, 112)  # pixels across the crop in the photo that it was cut from
 QUANT = torch.tensor(  # the luminance table of the JPEG standard (ITU T.81, table K.1)
     [
         [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],

@@ -25,7 +25,7 @@ from index.errors import EncoderError
 MUON_RATE, ADAM_RATE = 0.02, 3e-3
 TEXT_WEIGHT, TEXT_ROWS = 0.2, 48  # the share of the text loss, and how many rows of a batch it looks at
 NEAR = 12  # look-alikes kept for each picture
-EQUAL = 0.012  # mean difference of two pictures in 0..1 below which nobody could tell them apart
+EQUAL = 0.002  # mean difference of two pictures in 0..1, at 32x32, below which nobody could tell them apart
 
 
 def thumbnails(pictures: Tensor) -> Tensor:
@@ -115,6 +115,7 @@ class Trainer:
         batch: int,
         seed: int,
         bfloat16: bool = False,
+        peak: float = 1.0,
     ) -> None:
         """Keeps everything and finds the first look-alikes, by thumbnail.
 
@@ -128,7 +129,9 @@ class Trainer:
             batch: pairs in a step.
             seed: decides batches and views.
             bfloat16: run the forward pass in bfloat16.
+            peak: the highest learning rates, as a share of `MUON_RATE` and `ADAM_RATE`.
         """
+        self.peak = peak
         self.model, self.pictures, self.captions, self.tokenizer = model.train(), pictures, captions, tokenizer
         self.size = preprocess.size[0]
         self.mean, self.std = (torch.tensor(value)[:, None, None] for value in (preprocess.mean, preprocess.std))
@@ -161,7 +164,7 @@ class Trainer:
             originals = torch.cat((head, tail))
             clean = augment.resize(originals, self.size)
             loose = augment.loose_views(originals, self.size, generator)
-            small = F.interpolate(clean, (16, 16), mode="area").flatten(1)
+            small = F.interpolate(clean, (32, 32), mode="area").flatten(1)
             same = torch.cdist(small, small, p=1) / small.shape[1] < EQUAL
             same.fill_diagonal_(False)
         # For so few tokens plain matrix products beat the fused attention kernel on a CPU, above all backwards.
@@ -185,7 +188,7 @@ class Trainer:
         if not torch.isfinite(loss):
             raise EncoderError(f"the loss is not finite at step {step}; use --precision float32 or another --seed")
         for optimizer, top in zip(self.optimizers, (ADAM_RATE, MUON_RATE), strict=False):
-            optimizer.param_groups[0]["lr"] = top * rate(step, self.steps)
+            optimizer.param_groups[0]["lr"] = top * self.peak * rate(step, self.steps)
             optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for optimizer in self.optimizers:

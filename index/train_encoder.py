@@ -163,6 +163,7 @@ def train(
     precision: str = "float32",
     force: bool = False,
     command: str = "",
+    peak: float = 1.0,
 ) -> Path:
     """Fits a CLIP to knowledge sources and publishes an encoder folder.
 
@@ -178,6 +179,7 @@ def train(
         precision: of the forward pass: `float32`, or `bfloat16` (twice as fast where the processor has it).
         force: replace an encoder that is there already.
         command: noted in the report.
+        peak: the highest learning rates, as a share of the usual ones; less than 1 keeps more of `init`.
 
     Returns:
         `out`.
@@ -189,6 +191,8 @@ def train(
     _check_target(out, force)
     if steps < 1 or batch < 8:
         raise EncoderError(f"{steps} steps of {batch} pairs cannot train; --steps 1 and --batch 8 are the least")
+    if not 0 < peak <= 4:
+        raise EncoderError(f"--peak {peak:g} is no usable share of the learning rates; give more than 0, up to 4")
     if init and model:
         raise EncoderError("--init brings its own configuration; leave out --model")
     started = time.time()
@@ -207,7 +211,7 @@ def train(
             raise EncoderError(f"{init or model} takes pictures of {preprocess.size}; only square ones can be trained")
         pictures, captions, fingerprints = load_pictures(sources, preprocess.size[0] * 3 // 2)
         bfloat16 = precision == "bfloat16"
-        trainer = Trainer(network, preprocess, tokenizer, pictures, captions, steps, batch, seed, bfloat16)
+        trainer = Trainer(network, preprocess, tokenizer, pictures, captions, steps, batch, seed, bfloat16, peak)
         curve, recent = [], []
         bar = tqdm(range(steps), desc="training", unit="step", disable=None)
         for step in bar:
@@ -224,6 +228,7 @@ def train(
         report = {
             "command": command,
             "seed": seed, "steps": steps, "batch": batch, "threads": torch.get_num_threads(), "precision": precision,
+            "peak": peak, "init": init if init is None or init == "nano" else Path(init).name,
             "sources": [
                 {"name": Path(path).name, "fingerprint": mark} for path, mark in zip(sources, fingerprints, strict=True)
             ],
@@ -265,6 +270,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     add("--batch", type=int, default=128, help="pairs in an update (default 128)")
     add("--init", help="encoder to go on from (nano, or a folder) instead of fresh weights")
     add("--model", help="an open_clip_config.json instead of the shipped nano encoder's")
+    add("--peak", type=float, default=1.0, help="learning rates as a share of the usual ones (default 1)")
     add("--threads", type=int, help="threads of torch")
     add("--precision", choices=("float32", "bfloat16"), default="float32", help="of the forward pass (default float32)")
     add("--force", action="store_true", help="replace the encoder at --out")
@@ -272,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if argv is None else argv)
     out = train(
         args.source, args.out, args.steps, args.seed, args.batch, args.init, args.model, args.threads, args.precision,
-        args.force, shlex.join(["python", "-m", "index.train_encoder", *given]),
+        args.force, shlex.join(["python", "-m", "index.train_encoder", *given]), args.peak,
     )  # fmt: skip
     print(f"wrote {out} (use it with --encoder {out})")
 
