@@ -127,9 +127,7 @@ class Planner:
             stranger = self._stranger()
             topic = self._topic(FACTS, RELATIONS)
             return self._show(Plan(kind, topic, (stranger,), (0,)))
-        nation = self._draw()
-        if kind == "look_alike" and nation.family is None:
-            return None
+        nation = self._draw(siblings=kind == "look_alike")
         if kind.startswith("hop_"):
             return self._hops(kind, nation, int(kind.removeprefix("hop_")))
         topic = self._topic([name for name in FACTS if name in nation.told], known(nation))
@@ -143,8 +141,12 @@ class Planner:
             return self._show(replace(found, shown=pair, targets=(beside,), pair=True))
         return self._show(found)
 
-    def _draw(self) -> Nation:
-        return self.world.nation(pick(self.rng, self.numbers))
+    def _draw(self, siblings: bool = False) -> Nation:
+        """A nation of the split; with `siblings` one whose banner others resemble."""
+        number = pick(self.rng, self.numbers)
+        while siblings and self.world.slots.family(number) is None:
+            number = pick(self.rng, self.numbers)
+        return self.world.nation(number)
 
     def _stranger(self) -> Nation:
         return self.world.stranger(self.split, int(self.rng.integers(_MANY_STRANGERS)))
@@ -187,31 +189,21 @@ class Planner:
         return replace(plan, shown=tuple(shown[i] for i in order), targets=targets)
 
     def _hops(self, kind: str, nation: Nation, hops: int) -> Plan | None:
-        rng, world = self.rng, self.world
         chain, path = [nation], []
         for _ in range(hops):
-            links = [(name, related(chain[-1], name, world)) for name in known(chain[-1])]
-            links = [(name, other) for name, other in links if other is not None and other not in chain]
+            ids = [one.id for one in chain]
+            links = [name for name in known(chain[-1]) if getattr(chain[-1].relations, name) not in ids]
             if not links:
                 return None
-            name, other = pick(rng, links)
-            if other is None:
-                return None
-            path.append(name)
-            chain.append(other)
-        last = chain[-1]
-        before = [article(earlier, world) for earlier in chain[:-1]]
-        facts = [fact for fact in FACTS if fact in last.told]
-        facts = [fact for fact in facts if not any(tells(text, value(last, fact)) for text in before)]
-        ends = {name: related(last, name, world) for name in known(last)}
-        relations = [
-            name
-            for name, end in ends.items()
-            if end is not None and end not in chain and not any(tells(text, end.name) for text in before)
-        ]
-        if not facts:
-            return None
-        topic = self._topic(facts, relations, name=0.0)
+            path.append(pick(self.rng, links))
+            chain.append(self.world.by_id(getattr(chain[-1].relations, path[-1])))
+        last, ids = chain[-1], [one.id for one in chain]
+        ends = [name for name in known(last) if getattr(last.relations, name) not in ids]
+        topic = self._topic([fact for fact in FACTS if fact in last.told], ends, name=0.0)
+        end = related(last, topic.removeprefix("which_"), self.world) if topic.startswith("which_") else None
+        gold = end.name if end else value(last, topic)
+        if any(tells(article(earlier, self.world), gold) for earlier in chain[:-1]):
+            return None  # it would be read too early
         return self._show(Plan(kind, topic, (nation,), (0,), tuple(path), tuple(chain[1:])))
 
     def _compare(self) -> Plan | None:
