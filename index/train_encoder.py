@@ -198,8 +198,8 @@ def train(
     started = time.time()
     with _threads(threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if init:
-            start = load_encoder(init)
+        start = load_encoder(init) if init else None
+        if start:
             network, model_cfg, preprocess = start.model.requires_grad_(True), start.model_cfg, start.preprocess
             tokenizer = start.tokenizer  # a folder may bring its own
         else:
@@ -228,7 +228,7 @@ def train(
         report = {
             "command": command,
             "seed": seed, "steps": steps, "batch": batch, "threads": torch.get_num_threads(), "precision": precision,
-            "peak": peak, "init": init if init is None or init == "nano" else Path(init).name,
+            "peak": peak, "init": start.fingerprint if start else None,
             "sources": [
                 {"name": Path(path).name, "fingerprint": mark} for path, mark in zip(sources, fingerprints, strict=True)
             ],
