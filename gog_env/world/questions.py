@@ -43,7 +43,7 @@ SHARES = (0.12, 0.09, 0.21, 0.15, 0.11, 0.06, 0.03, 0.10, 0.07, 0.06)
 UNKNOWN = ("unknown", "it is not known", "not known", "cannot be known", "cannot be answered", "unanswerable")
 """The answers that count as right where the knowledge does not hold a nation."""
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_REFERENCES = {"place": 0.3, "size": 0.2, "feature": 0.3, "order": 0.2}
+_REFERENCES = {"place": 0.3, "size": 0.6, "feature": 0.3, "order": 0.2}
 _CLEARLY = 1.5
 """How many times larger (by area) a banner must be to be called the larger one."""
 _PLANS, _SCENES = 60, 3
@@ -213,14 +213,14 @@ def _place(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word:
 def halves_of(placed: Placed) -> list[tuple[str, list[str]]]:
     """What can be said without doubt of where a banner is: topic (`where`, `side`, `half`) and answers.
 
-    Its whole box must lie in one half, or in one quarter for `where`.
+    Its whole box must lie in one half; for `where` in one quarter, and towards the side.
     """
     x0, y0, x1, y1 = placed.box
     across = "left" if x1 < 0.49 else "right" if x0 > 0.51 else ""
     down = "top" if y1 < 0.49 else "bottom" if y0 > 0.51 else ""
     upper = {"top": "upper", "bottom": "lower", "": ""}[down]
     found = []
-    if across and down:
+    if across and down and abs(x0 + x1 - 1) > 1 / 3:
         corners = [f"{down} {across}", f"{upper} {across}"]
         found.append(("where", _said("{}|at the {}|in the {}|{} corner|in the {} corner|at the {} corner", corners)))
     if across:
