@@ -107,10 +107,10 @@ def _banded(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
         if rng.random() < 0.8:
             marks += line(rng, colors, Area(x0, low, 1, high, (ground,)))
     x = (1 + x0) / 2
-    if rng.random() < 0.4:  # a greater charge in the band, the detail beside it
-        shift, side = 0.2 * (1 - x0), choose(rng, (-1, 1))
-        marks += (bear(rng, colors, choose(rng, GRAND), x - side * shift, 0.5, 0.16, (b,)),)
-        x += side * shift
+    if not hoist and rng.random() < 0.6:  # a greater charge in the band, the detail beside it
+        side = choose(rng, (-1, 1))
+        marks += (bear(rng, colors, choose(rng, GRAND), x - side * 0.2, 0.5, 0.16, (b,)),)
+        x += side * 0.2
     return Banner(field, overlays, marks), Area(x - 0.15, edge, x + 0.15, 1 - edge, (b,))
 
 
@@ -178,9 +178,9 @@ def _beside(rng: Rng, colors: Scheme) -> tuple[Banner, Area]:
         y0, y1 = (depth + 0.05, y1) if side == 0 else (y0, 1 - depth - 0.05)
     side, y = choose(rng, (-1, 1)), (y0 + y1) / 2
     under = {"plain": (a,), "rows": every, "diagonal": every}.get(field.kind, (a,) if side > 0 else (b,))
-    marks += (bear(rng, colors, choose(rng, GRAND), 0.5 - side * 0.22, y, (y1 - y0) * 0.4, under),)
+    marks += (bear(rng, colors, choose(rng, GRAND), 0.5 - side * 0.21, y, (y1 - y0) * 0.4, under),)
     under = {"plain": (a,), "rows": every, "diagonal": every}.get(field.kind, (b,) if side > 0 else (a,))
-    x = 0.5 + side * 0.22
+    x = 0.5 + side * 0.21
     return Banner(field, overlays, marks), Area(x - 0.15, y - 0.2, x + 0.15, y + 0.2, under)
 
 
@@ -233,13 +233,12 @@ def _orders(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
 
 
 def _odds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    """Eight small charges in two rows, of which one has another tincture."""
-    kind, step = choose(rng, ("disc", "billet", "lozenge")), size * 0.62
-    first = _charge(rng, colors, kind, seat, size * 0.26)
+    """Eight small charges in a square, of which one has another tincture."""
+    first = _charge(rng, colors, choose(rng, ("disc", "billet", "lozenge")), seat, size * 0.26)
     other = _clear(rng, colors, (*first.colors, *seat.under))
-    x, y = seat.middle
-    places = [(x + (i - 1.5) * step, y + (j - 0.5) * step * RATIO) for j in range(2) for i in range(4)]
-    marks = [replace(first, x=u, y=v) for u, v in places]
+    step = size * 0.6
+    places = [(i * step, j * step * RATIO) for j in (-1, 0, 1) for i in (-1, 0, 1) if i or j]
+    marks = [replace(first, x=first.x + u, y=first.y + v) for u, v in places]
     return [tuple(replace(m, colors=(other,)) if i == k else m for i, m in enumerate(marks)) for k in range(MOST)]
 
 
