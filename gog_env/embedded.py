@@ -1,8 +1,8 @@
 """The embedded world: knowledge, index and tasks that need nothing from the user, made at first use, kept in a cache.
 
 - The cache is `$GOG_CACHE`, or `~/.cache/glance-or-gaze`. Folders in it are named after all that decides their content:
-  the spec, the code that draws and writes worlds, the libraries that it draws with; for the index, the encoder, the
-  format of indexes and their options too.
+  the spec, the code and data that draw and write worlds, the libraries that they draw with; for the index, the encoder,
+  the format of indexes and their options too.
 - A folder appears under its name only when it is complete. Processes that start together wait for the first one; where
   no lock can be had, each makes its own and the first to finish wins.
 """
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EmbeddedSpec:
-    """What is made: the world's `seed` and number of `nations`, and how many tasks each split has."""
+    """What is made, by default `world-s`: the world's `seed` and number of `nations`, and the tasks of each split."""
 
     seed: int = 0
-    nations: int = 240
+    nations: int = 400
     train: int = 600
     heldout: int = 300
 
@@ -116,7 +116,7 @@ def _tasks_path(split: str) -> Path:
 
     count = {"train": SPEC.train, "heldout": SPEC.heldout}[split]
 
-    def write(out: Path) -> Path:
+    def write(out: Path) -> str:
         return write_tasks(_world(), out, split, count, SPEC.seed, progress=True)
 
     return _made(f"{split}-{count}-{_world_key()}", f"{split} tasks", write)
@@ -125,17 +125,20 @@ def _tasks_path(split: str) -> Path:
 def _world() -> World:
     from gog_env.world.nations import WorldSpec, make_world
 
-    return make_world(WorldSpec(seed=SPEC.seed, nations=SPEC.nations))
+    return make_world(WorldSpec(seed=SPEC.seed, nations=SPEC.nations, name="world-s"))
 
 
 def _world_key() -> str:
-    """Names the content of the world: changes with the spec, the code under `world/` and the drawing libraries."""
+    """Names the content of the world: changes with the spec, the files under `world/` and the drawing libraries."""
     import numpy
     import PIL
 
     digest = hashlib.sha256(json.dumps([asdict(SPEC), numpy.__version__, PIL.__version__], sort_keys=True).encode())
-    for file in sorted((Path(__file__).parent / "world").glob("*.py")):
-        digest.update(file.name.encode() + file.read_bytes())
+    folder = Path(__file__).parent / "world"
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and "__pycache__" not in file.parts:
+            name = file.relative_to(folder).as_posix()
+            digest.update(f"{name} {file.stat().st_size}\n".encode() + file.read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -4,36 +4,84 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
-from gog_env.world.nations import WorldSpec, make_world
+from gog_env.world.nations import make_world
+from gog_env.world.presets import PRESETS, Preset, published
+from gog_env.world.questions import KINDS
 from gog_env.world.write import write_world
 from index.errors import TaskError, cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parses arguments and writes the world."""
+    """Parses arguments, writes the world and says whether it is a published one."""
+    args = _parser().parse_args(argv)
+    preset = PRESETS[args.preset]
+    wanted = _wanted(args, preset)
+    if min(wanted.train, wanted.heldout) < 0:
+        raise TaskError(
+            f"--train {wanted.train} --heldout {wanted.heldout}: a negative number of tasks; give 0 or more"
+        )
+    world = make_world(wanted.spec)
+    options = {"kind": args.kind, "check": args.check, "jobs": args.jobs, "progress": True}
+    prints = write_world(world, args.out, wanted.train, wanted.heldout, **options)
+    print(f"wrote {args.out}: {len(world):,} nations, {wanted.train} training and {wanted.heldout} held-out tasks")
+    known = published(args.preset)
+    for part, found in prints.items():
+        same = wanted.spec == preset.spec
+        if part != "kb":
+            same = same and not args.kind and getattr(wanted, part) == getattr(preset, part)
+        print(f"{part:8} {found}  {_verdict(found, known.get(part), same)}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gog_env.world",
         description="Make a world of made-up nations and write its knowledge (DIR/kb) and its tasks (DIR/train, "
-        "DIR/heldout: nations that training never shows), in the layout of your own data.",
-        epilog="example: python -m gog_env.world --out runs/world --seed 1 --nations 400 --train 2000 --heldout 200",
+        "DIR/heldout: nations that training never shows), in the layouts of your own data. Other options than --out "
+        "change the preset.",
+        epilog="example: python -m gog_env.world --preset world-m --out runs/world-m --jobs 2",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
-    parser.add_argument("--seed", type=int, default=0, help="decides everything (default: 0, the embedded world's)")
-    parser.add_argument("--nations", type=int, default=240, help="how many nations (default: 240)")
-    parser.add_argument("--train", type=int, default=600, help="training tasks (default: 600)")
-    parser.add_argument("--heldout", type=int, default=300, help="tasks about held-out nations (default: 300)")
-    parser.add_argument("--share", type=float, default=0.25, help="share of nations held out (default: 0.25)")
-    args = parser.parse_args(argv)
-    if args.seed < 0:
-        raise TaskError(f"--seed {args.seed} is negative; give 0 or more")
-    if not 0 <= args.share < 1:
-        raise TaskError(f"--share {args.share} is no share of nations; give 0 or more and less than 1, such as 0.25")
-    if min(args.train, args.heldout) < 0:
-        raise TaskError(f"--train {args.train} --heldout {args.heldout}: a negative number of tasks; give 0 or more")
-    world = make_world(WorldSpec(args.seed, args.nations, "custom", args.share))
-    write_world(world, args.out, args.train, args.heldout, args.seed, progress=True)
-    print(f"wrote {args.out}: kb ({args.nations} nations), train ({args.train} tasks), heldout ({args.heldout} tasks)")
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS), default="world-s", help="default: world-s, the embedded one"
+    )
+    parser.add_argument("--seed", type=int, help="decides everything")
+    parser.add_argument("--nations", type=int, help="how many nations, up to a million")
+    parser.add_argument("--heldout-share", type=float, help="share of nations held out, such as 0.25")
+    parser.add_argument("--snapshot", type=int, help="how often some capitals and rulers have changed (default: 0)")
+    parser.add_argument("--train", type=int, help="training tasks")
+    parser.add_argument("--heldout", type=int, help="tasks about held-out nations")
+    parser.add_argument("--kind", choices=KINDS, help="only tasks of this kind")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1); they change no byte")
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="let each task prove itself while it is written (default: yes)",
+    )
+    return parser
+
+
+def _wanted(args: argparse.Namespace, preset: Preset) -> Preset:
+    """The preset with what the options change; its spec keeps its name if none changes it."""
+    options = {"seed": args.seed, "nations": args.nations, "heldout": args.heldout_share, "snapshot": args.snapshot}
+    spec = replace(preset.spec, **{name: value for name, value in options.items() if value is not None})
+    if spec != preset.spec:
+        spec = replace(spec, name="custom")
+    train = preset.train if args.train is None else args.train
+    heldout = preset.heldout if args.heldout is None else args.heldout
+    if args.heldout is None and not spec.heldout:
+        heldout = 0
+    return Preset(spec, train, heldout)
+
+
+def _verdict(found: str, known: str | None, same: bool) -> str:
+    if not same:
+        return "(of your own making)"
+    if known is None:
+        return "(none is published)"
+    return "(as published)" if found == known else f"(NOT the published one, {known[:12]}…: other numpy or Pillow?)"
 
 
 if __name__ == "__main__":

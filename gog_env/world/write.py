@@ -1,26 +1,51 @@
-"""Writes a world to disk: its knowledge as a source, its questions as tasks, in the layout of anybody's own data.
+"""Writes a world to disk: its knowledge as a source, its questions as tasks, in the layouts of anybody's own data.
 
-Both are *imagefolders* of `datasets`: `metadata.jsonl` beside `images/`. A folder appears under its name only when it
-is complete. Task i of a split depends on (world, split, seed, i) alone: a larger count begins with the smaller one's.
+- Knowledge is Parquet (`id`, `title`, `text`, `images`) in shards of at most 4096 documents in the order of their ids.
+  Tasks are *imagefolders* of `datasets`: `metadata.jsonl` beside `images/`. Folders appear only when complete.
+- Everything is written as it is made: memory does not grow with the world. Processes only make things faster: bytes
+  are the same for any number of them.
+- Task i of a split depends on (world, split, seed, i) alone: a larger count begins with the smaller one's. Its picture
+  is the same at every snapshot of the world.
+- A fingerprint is a SHA-256 of ids, texts and pixels before they are packed as PNG or JPEG.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
-from gog_env.world.banners import draw
-from gog_env.world.nations import World, article
-from gog_env.world.questions import make_task
+from gog_env.world.album import pictures
+from gog_env.world.checks import check_task
+from gog_env.world.nations import SPLITS, World, WorldSpec, article, make_world
+from gog_env.world.notes import count_notes, note
+from gog_env.world.presets import SUMMARY, VERSION
+from gog_env.world.questions import ask
+from gog_env.world.workers import in_order
 from index.errors import TaskError
+from index.images import picture_hash
+from index.records import Document, document_hash
 from index.seal import publishing
 
-SPLITS = ("train", "heldout")
+SHARD, ROW_GROUP = 4096, 256
+QUALITY = 88
+"""Of JPEG, for all pictures but the drawn ones."""
+_SCENE_QUALITY = 90
+_FEATURES = {
+    **{name: {"dtype": "string", "_type": "Value"} for name in ("id", "title", "text")},
+    "images": {"feature": {"_type": "Image"}, "_type": "List"},
+}
 
 
 @contextmanager
@@ -37,21 +62,29 @@ def new_folder(out: str | Path) -> Iterator[Path]:
         yield folder
 
 
-def write_knowledge(world: World, out: str | Path) -> Path:
-    """Writes one document for each nation: its name, its article, its banner (PNG, 240 x 160).
+def write_knowledge(world: World, out: str | Path, jobs: int = 1, progress: bool = False) -> str:
+    """Writes one document for each nation (name, article, portraits) and the notes, which have no pictures.
+
+    Args:
+        world: the nations.
+        out: the folder to make.
+        jobs: processes.
+        progress: shows a bar.
+
+    Returns:
+        The fingerprint (hex).
 
     Raises:
         TaskError: `out` is taken.
     """
-    with new_folder(out) as folder:
-        (folder / "images").mkdir()
-        with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
-            for nation in world.nations:
-                name = f"images/{nation.id.lower()}.png"
-                draw(nation.banner).save(folder / name)
-                row = {"file_name": name, "id": nation.id, "title": nation.name, "text": article(nation, world)}
-                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return Path(out)
+    count = len(world) + count_notes(world)
+    digest = hashlib.sha256()
+    with new_folder(out) as folder, _Shards(folder) as shards:
+        made = in_order(partial(_documents, world.spec), count, 32, jobs)
+        for entry in tqdm(made, "knowledge", count, unit="doc", disable=None if progress else True):
+            shards.add(entry.row)
+            digest.update(f"{entry.digest}\n".encode())
+    return digest.hexdigest()
 
 
 def write_tasks(
@@ -61,8 +94,10 @@ def write_tasks(
     count: int,
     seed: int = 0,
     kind: str | None = None,
+    check: bool = False,
+    jobs: int = 1,
     progress: bool = False,
-) -> Path:
+) -> str:
     """Writes `count` tasks of a split (scenes as JPEG).
 
     Args:
@@ -72,39 +107,166 @@ def write_tasks(
         count: at least 1.
         seed: with the world's own seed decides the tasks.
         kind: only this kind; None: the usual mix.
+        check: lets each task prove itself (`checks.check_task`).
+        jobs: processes.
         progress: shows a bar.
 
+    Returns:
+        The fingerprint (hex).
+
     Raises:
-        TaskError: `out` is taken, there is no such split, or `count` is less than 1.
+        TaskError: `out` is taken, no such split or kind, `count` is less than 1, or a task that does not prove itself.
     """
-    if split not in SPLITS:
-        raise TaskError(f"there is no split {split!r}; choose {' or '.join(SPLITS)}")
     if not world.split(split):
         raise TaskError(f"no nation of this world is in the split {split!r}; make one with a share that is held out")
     if count < 1:
         raise TaskError(f"{count} tasks cannot be written; ask for at least 1")
+    digest = hashlib.sha256()
     with new_folder(out) as folder:
         (folder / "images").mkdir()
         with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
-            for i in tqdm(range(count), desc=f"{split} tasks", unit="task", disable=None if progress else True):
-                rng = np.random.default_rng([13, world.spec.seed, SPLITS.index(split), seed, i])
-                fields, picture = make_task(world, split, rng, kind)
-                name = f"images/{i:05d}.jpg"
-                picture.save(folder / name, quality=90)
-                row = {"file_name": name, "id": f"{split}-{i:05d}", **fields}
-                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-    return Path(out)
+            made = in_order(partial(_tasks, world.spec, split, seed, kind, check), count, 16, jobs)
+            for entry in tqdm(made, f"{split} tasks", count, unit="task", disable=None if progress else True):
+                (folder / entry.row["file_name"]).write_bytes(entry.picture)
+                lines.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
+                digest.update(f"{entry.digest}\n".encode())
+    return digest.hexdigest()
 
 
-def write_world(world: World, out: str | Path, train: int, heldout: int, seed: int = 0, progress: bool = False) -> Path:
-    """Writes `out/kb`, `out/train` and `out/heldout`, all at once; a split of 0 tasks is left out.
+def write_world(
+    world: World,
+    out: str | Path,
+    train: int,
+    heldout: int,
+    seed: int = 0,
+    kind: str | None = None,
+    check: bool = False,
+    jobs: int = 1,
+    progress: bool = False,
+) -> dict[str, str]:
+    """Writes `out/kb`, `out/train` and `out/heldout`, all at once, and `out/world.json`, which says what they are.
 
-    Raises:
-        TaskError: `out` is taken, or a count is negative.
+    A split of 0 tasks is left out.
+
+    Returns:
+        The fingerprint of each folder. For arguments and errors see `write_knowledge` and `write_tasks`.
     """
+    prints = {}
     with new_folder(out) as folder:
-        write_knowledge(world, folder / "kb")
-        for split, count in zip(SPLITS, (train, heldout), strict=True):
-            if count:
-                write_tasks(world, folder / split, split, count, seed, progress=progress)
-    return Path(out)
+        counts = {split: number for split, number in zip(SPLITS, (train, heldout), strict=True) if number}
+        prints["kb"] = write_knowledge(world, folder / "kb", jobs, progress)
+        for split, count in counts.items():
+            prints[split] = write_tasks(world, folder / split, split, count, seed, kind, check, jobs, progress)
+        summary = {
+            "version": VERSION,
+            "spec": asdict(world.spec),
+            "tasks": {"train": train, "heldout": heldout, "seed": seed, "kind": kind},
+            "fingerprints": prints,
+            "made_with": {name: metadata.version(name) for name in ("numpy", "pillow")},
+        }
+        (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    return prints
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A document or a task on its way to the disk. `digest`: of its texts and pixels."""
+
+    row: dict[str, Any]
+    digest: str
+    picture: bytes = b""
+
+
+_world = lru_cache(maxsize=2)(make_world)  # a process keeps the world between ranges: its cache is what makes it fast
+
+
+def _documents(spec: WorldSpec, start: int, stop: int) -> list[_Entry]:
+    """Documents in the order of their ids: nations, then notes."""
+    world = _world(spec)
+    return [_nation(world, i) if i < len(world) else _note(world, i - len(world)) for i in range(start, stop)]
+
+
+def _nation(world: World, place: int) -> _Entry:
+    nation = world.nation(world.slots.in_order_of_id(place))
+    text = article(nation, world)
+    album = pictures(nation, world)
+    images = [
+        {"bytes": _packed(picture, style == "drawn"), "path": f"{nation.id}-{i}.{'png' if style == 'drawn' else 'jpg'}"}
+        for i, (style, picture) in enumerate(album)
+    ]
+    row = {"id": nation.id, "title": nation.name, "text": text, "images": images}
+    document = Document(nation.id, nation.name, text)
+    return _Entry(row, document_hash(document, [picture_hash(picture) for _, picture in album]))
+
+
+def _note(world: World, k: int) -> _Entry:
+    written = note(world, k)
+    row = {"id": written.id, "title": written.title, "text": written.text, "images": []}
+    return _Entry(row, document_hash(Document(written.id, written.title, written.text), []))
+
+
+def _tasks(
+    spec: WorldSpec, split: str, seed: int, kind: str | None, check: bool, start: int, stop: int
+) -> list[_Entry]:
+    world, entries = _world(spec), []
+    for i in range(start, stop):
+        asked = ask(world, split, np.random.default_rng([13, spec.seed, SPLITS.index(split), seed, i]), kind)
+        if check:
+            check_task(asked, world)
+        picture = asked.scene.picture
+        row = {"file_name": f"images/{i:05d}.jpg", "id": f"{split}-{i:05d}", **asked.fields}
+        content = json.dumps([row, picture_hash(picture)], ensure_ascii=False, sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        entries.append(_Entry(row, digest, _packed(picture, quality=_SCENE_QUALITY)))
+    return entries
+
+
+def _packed(picture: Image.Image, lossless: bool = False, quality: int = QUALITY) -> bytes:
+    packed = io.BytesIO()
+    if lossless:
+        picture.save(packed, "PNG")
+    else:
+        picture.save(packed, "JPEG", quality=quality)
+    return packed.getvalue()
+
+
+class _Shards:
+    """Parquet files of at most `SHARD` rows, written row group by row group."""
+
+    def __init__(self, folder: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as parquet
+
+        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        columns = [(name, pa.string()) for name in ("id", "title", "text")] + [("images", pa.list_(image))]
+        features = {"huggingface": json.dumps({"info": {"features": _FEATURES}})}
+        self._schema = pa.schema(columns, metadata=features)
+        self._table, self._open = pa.Table.from_pylist, parquet.ParquetWriter
+        self._folder = folder
+        self._writer: Any = None
+        self._rows: list[dict[str, Any]] = []
+        self._written = 0
+
+    def __enter__(self) -> _Shards:
+        return self
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Takes a row and writes what is full."""
+        self._rows.append(row)
+        if len(self._rows) == ROW_GROUP:
+            self._flush()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and self._rows:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _flush(self) -> None:
+        if self._written % SHARD == 0:
+            if self._writer is not None:
+                self._writer.close()
+            self._writer = self._open(self._folder / f"data-{self._written // SHARD:05d}.parquet", self._schema)
+        self._writer.write_table(self._table(self._rows, self._schema))
+        self._written += len(self._rows)
+        self._rows.clear()

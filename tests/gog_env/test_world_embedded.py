@@ -40,7 +40,7 @@ def visible(folder):
 
 def test_it_is_made_once_and_fits_together(small, capsys):
     index = embedded.index()
-    assert len(index) == 24
+    assert len(index) == 24 + 3  # nations and notes
     for split, count in (("train", 3), ("heldout", 2)):
         tasks = embedded.tasks(split)
         assert len(tasks) == count
@@ -56,6 +56,26 @@ def test_another_spec_has_other_folders(small, monkeypatch):
     before = embedded.knowledge()
     monkeypatch.setattr(embedded, "SPEC", embedded.EmbeddedSpec(seed=4, nations=24, train=3, heldout=2))
     assert embedded.knowledge() != before
+
+
+def test_what_lies_under_world_counts_data_too(small, monkeypatch):
+    """Wordings and published fingerprints are data; a change of them makes another world, a compiled file does not."""
+    before = embedded._world_key()
+    read = type(small).read_bytes
+    for name, changed in (("wordings.json", True), ("street.py", True), ("nations.cpython-311.pyc", False)):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(small), "read_bytes", lambda path, name=name: read(path) + b" " * (path.name == name))
+            assert (embedded._world_key() != before) == changed, name
+    assert embedded._world_key() == before
+
+
+def test_it_is_the_small_preset():
+    from gog_env.world.presets import PRESETS
+
+    preset = PRESETS["world-s"]
+    spec = embedded.EmbeddedSpec()
+    assert embedded._world().spec == preset.spec
+    assert (spec.train, spec.heldout) == (preset.train, preset.heldout)
 
 
 def test_another_format_or_other_options_have_another_index(small, monkeypatch):
