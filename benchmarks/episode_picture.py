@@ -40,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.episode_picture",
         description="Draw a rightly answered held-out episode of a policy.",
-        epilog="example: python -m benchmarks.episode_picture --kind multi_hop --out episode.png",
+        epilog="example: python -m benchmarks.episode_picture --kind hop_1 --out episode.png",
     )
     parser.add_argument("--model", help="model folder (default: the shipped nano policy)")
     parser.add_argument("--policy", choices=sorted(BASELINES), help="a baseline instead of a model")
-    parser.add_argument("--kind", default="multi_hop", help="kind of task (default: %(default)s)")
+    parser.add_argument("--kind", default="hop_1", help="kind of task (default: %(default)s)")
     parser.add_argument("--skip", type=natural, default=0, help="pass over so many right ones (default: 0)")
     parser.add_argument("--out", type=Path, default=Path("docs/episode.png"), help="default: %(default)s")
     options = parser.parse_args(argv)

@@ -2,7 +2,8 @@
 
 A large model knows both before it ever meets the environment; a model trained from nothing learns neither from
 episodes alone in the time that two cores allow. So it is also taught
-  * to list every banner of a scene with its place and box (the boxes that a gaze will need), and
+  * to list every banner of a scene with its place and box (the boxes that a gaze will need), and to point at the one
+    that is meant, by place, size, a feature or order, and
   * to answer questions about one or two articles, of nations that it will never meet again (reading, comparing,
     finding a link).
 Lessons are chats like any other: `agents.train_sft` mixes them with the demonstrations.
@@ -17,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from agents.chats import row_of_chat
+from gog_env.world.facts import FACTS, shown
 from gog_env.world.nations import Nation, World, article
+from gog_env.world.refer import references
 from gog_env.world.scenes import compose
 
 _READ = {
@@ -25,18 +28,24 @@ _READ = {
     "founder": "Who founded {n}?",
     "founded": "In which year was {n} founded?",
     "currency": "What is the currency of {n}?",
-    "river": "On which river lies the capital of {n}?",
+    "river": "What is the river of {n}?",
     "population": "How many people live in {n}?",
+    "area": "What is the area of {n}?",
     "animal": "What is the animal of {n}?",
+    "ruler": "Who is the ruler of {n}?",
     "ally": "What is the ally of {n}?",
     "rival": "What is the rival of {n}?",
+    "partner": "What is the trading partner of {n}?",
+    "former_ruler": "What is the former ruler of {n}?",
     "west": "Which nation lies west of {n}?",
     "east": "Which nation lies east of {n}?",
 }
+POINTED = 3  # banners of a scene that are asked for one by one, at most
 QUESTIONS = 5  # about each pair of articles
 _COMPARE = {
     "founded": ("Which was founded earlier, {a} or {b}?", "Which was founded later, {a} or {b}?"),
     "population": ("Which has fewer people, {a} or {b}?", "Which has more people, {a} or {b}?"),
+    "area": ("Which is smaller, {a} or {b}?", "Which is larger, {a} or {b}?"),
 }
 
 
@@ -46,13 +55,17 @@ def thousandths(box: tuple[float, float, float, float]) -> str:
 
 
 def looking(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Scenes of one to four banners, each answered by all places and boxes from top left to bottom right."""
+    """Scenes of one to six banners: first all places and boxes from top left to bottom right, then some by reference.
+
+    Encoding a picture costs much more than answering, so each is asked about several times.
+    """
     rng = np.random.default_rng([seed, 1])
     for number in range(count):
-        chosen = rng.choice(len(world.nations), size=int(rng.integers(1, 5)), replace=False)
-        scene = compose([(world.nations[i].id, world.nations[i].banner) for i in chosen], rng)
+        chosen = rng.choice(len(world), size=int(rng.integers(1, 7)), replace=False)
+        nations = [world.nation(int(i)) for i in chosen]
+        scene = compose([(nation.id, nation.banner) for nation in nations], rng)
         placed = sorted(scene.placed, key=lambda one: (round(one.box[1] * 3), one.box[0]))
-        lines = [f"{one.place}: [{thousandths(one.box)}]" for one in placed]
+        lines = [f"{one.place or 'among others'}: [{thousandths(one.box)}]" for one in placed]
         question: list[dict[str, Any]] = [
             {"type": "image", "image": scene.picture},
             {"type": "text", "text": "List the banners."},
@@ -61,6 +74,11 @@ def looking(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
             {"role": "user", "content": question},
             {"role": "assistant", "content": "\n".join(lines)},
         ]
+        meant = references(scene, [nation.banner for nation in nations])
+        for i in [int(i) for i in rng.permutation(len(meant)) if meant[i]][:POINTED]:
+            phrase = meant[i][int(rng.integers(len(meant[i])))].phrase.format(b="banner")
+            chat.append({"role": "user", "content": [{"type": "text", "text": f"Where is {phrase}?"}]})
+            chat.append({"role": "assistant", "content": f"[{thousandths(scene.placed[i].box)}]"})
         yield row_of_chat(chat, task=f"looking-{number}", kind="looking")
 
 
@@ -89,15 +107,14 @@ def copying(world: World, count: int, seed: int) -> Iterator[dict[str, Any]]:
 
 def _pair(world: World, rng: np.random.Generator) -> tuple[list[Nation], str]:
     """Two nations, and their articles as search results show them."""
-    pair = [world.nations[i] for i in rng.choice(len(world.nations), size=2, replace=False)]
+    pair = [world.nation(int(i)) for i in rng.choice(len(world), size=2, replace=False)]
     return pair, "\n".join(f"[{rank}] {nation.name}: {article(nation, world)}" for rank, nation in enumerate(pair, 1))
 
 
 def _questions(world: World, pair: list[Nation], rng: np.random.Generator) -> Iterator[tuple[str, str]]:
-    """Questions about two nations and the answers, without end."""
-    names = {nation.id: nation.name for nation in world.nations}
+    """Questions about two nations and the answers, without end; only about what their articles tell."""
     while True:
-        asked, answer = _compared(pair, rng) if rng.random() < 0.25 else _read(pair, names, rng)
+        asked, answer = _compared(pair, rng) if rng.random() < 0.25 else _read(world, pair, rng)
         if answer:
             yield asked, f"<answer> {answer}</answer>"
 
@@ -113,22 +130,18 @@ def _chat(told: str, turns: list[tuple[str, str]]) -> list[dict[str, Any]]:
 
 
 def _compared(pair: list[Nation], rng: np.random.Generator) -> tuple[str, str]:
-    """A question that compares two nations, and its answer; "" where they are equal."""
+    """A question that compares two nations, and its answer; "" where they are equal or one of them is not told."""
     field, which = str(rng.choice(sorted(_COMPARE))), int(rng.integers(2))
     low, high = sorted(pair, key=lambda nation: getattr(nation.facts, field))
     asked = _COMPARE[field][which].format(a=pair[0].name, b=pair[1].name)
-    return asked, "" if getattr(low.facts, field) == getattr(high.facts, field) else (low, high)[which].name
+    clear = getattr(low.facts, field) < getattr(high.facts, field) and all(field in nation.told for nation in pair)
+    return asked, (low, high)[which].name if clear else ""
 
 
-def _read(pair: list[Nation], names: dict[str, str], rng: np.random.Generator) -> tuple[str, str]:
-    """A question about one of two nations, and its answer; "" where it has none."""
+def _read(world: World, pair: list[Nation], rng: np.random.Generator) -> tuple[str, str]:
+    """A question about one of two nations, and its answer; "" where its article does not tell it."""
     nation, field = pair[int(rng.integers(2))], str(rng.choice(sorted(_READ)))
-    return _READ[field].format(n=nation.name), _value(nation, field, names)
-
-
-def _value(nation: Nation, field: str, names: dict[str, str]) -> str:
-    """The answer to a question about a nation; "" where it has none."""
-    if field in ("ally", "rival", "west", "east"):
-        return names.get(getattr(nation.relations, field), "")
-    value = getattr(nation.facts, field)
-    return f"{value:,}" if field == "population" else str(value)
+    asked = _READ[field].format(n=nation.name)
+    if field not in nation.told:
+        return asked, ""
+    return asked, shown(nation.facts, field) if field in FACTS else world.name_of(getattr(nation.relations, field))

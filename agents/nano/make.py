@@ -35,7 +35,7 @@ from gog_env.tasks import read_tasks
 from gog_env.world.nations import World, WorldSpec, article, make_world
 from index.errors import cli
 
-_PLACES = ["List the banners."] + [
+_PLACES = ["List the banners.", "Where is the banner", "among others: ["] + [
     f"at the {row}{column}: [" for row in ("top ", "bottom ", "") for column in ("left", "middle", "right")
 ]
 MICRO = 8  # chats a forward pass
@@ -49,10 +49,8 @@ STAGES = {
 
 def school(seed: int, worlds: int, nations: int) -> list[World]:
     """The worlds that the policy learns from."""
-    specs = [
-        WorldSpec(1000 * (seed + 1) + number, nations, f"school-{number}", heldout=0.1) for number in range(worlds)
-    ]
-    return [make_world(spec) for spec in specs]
+    seeds = [1000 * (seed + 1) + number for number in range(worlds)]
+    return [make_world(WorldSpec(seed=one, nations=nations, name="school", heldout=0.1)) for one in seeds]
 
 
 def write_lessons(folder: Path, worlds: Sequence[World], tasks: int, seed: int) -> None:
@@ -170,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     questions = [
         task.question for number in range(len(worlds)) for task in read_tasks(work / f"world-{number}" / "train")
     ]
-    articles = [article(nation, world) for world in worlds for nation in world.nations]
+    articles = [article(world.nation(number), world) for world in worlds for number in range(len(world))]
     size = architecture.Size(hidden=options.hidden)
     tokenizer = architecture.make_tokenizer([*articles, *questions, *_PLACES * 50], size.vocabulary)
     processor = architecture.make_processor(tokenizer, size)
