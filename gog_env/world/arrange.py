@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gog_env.world.settings.brushes import HIGH, Dice
+from gog_env.world.settings.brushes import HIGH, Dice, Zone
 
 ARRANGEMENTS = ("filling", "scattered", "row", "two rows")
 GAP = 7.0
@@ -16,8 +16,6 @@ LEAST, LEAST_OF_PAIR = 63.0, 94.0
 """Least width of a banner's cloth, and of look-alikes that hang side by side, in units."""
 _WIDTHS = {1: (84, 142), 2: (80, 142), 3: (72, 132), 4: (68, 120), 5: (65, 108), 6: (64, 96), 7: (63, 88), 8: (63, 82)}
 _LONGEST_ROW = 5
-
-Zone = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ small angle. Bending moves no detail by more than a few hundredths, so that a cr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import cos, pi, sin
 
 import numpy as np
@@ -18,7 +19,7 @@ from gog_env.world.settings.brushes import Dice, Point
 
 WAYS = ("flown", "hung", "flat")
 _PAD = 3
-_COLUMNS, _ROWS = 14, 1
+_COLUMNS = 11
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ def cloth(
         The patch and its corners.
     """
     height = max(8, round(width / ratio))
-    pixels = np.asarray(draw(banner, width, height)).astype(np.float32)
-    u = np.linspace(0, 1, 33)
+    u = _steps(33)
     turns, phase = dice.between(0.9, 1.9), dice.between(0, 2 * pi)
     angle = 2 * pi * turns * u + phase
     swing = {"flown": dice.between(0.015, 0.055), "hung": dice.between(0.0, 0.012), "flat": 0.0}[way] * wave
@@ -64,31 +64,37 @@ def cloth(
     squeeze = {"flown": 0.22, "hung": 0.16, "flat": 0.0}[way] * wave * dice.between(0.3, 1)
     across = u + squeeze * (np.sin(angle + 1.2) - np.sin(phase + 1.2)) / (2 * pi * turns)
     across = across / across[-1]
-    pixels = _shaded(pixels, angle, way, dice, wave)
-    alpha = np.full((height, width), 255, np.uint8)
-    if worn > 0:
-        pixels = _worn(pixels, alpha, worn, dice)
-    source = np.dstack([np.clip(pixels, 0, 255).astype(np.uint8), alpha])
-    source = np.pad(source, ((_PAD, _PAD), (_PAD, _PAD), (0, 0)), "edge")
-    for edge in (source[:_PAD], source[-_PAD:], source[:, :_PAD], source[:, -_PAD:]):
-        edge[..., 3] = 0
+    pixels = np.asarray(draw(banner, width, height))
+    light = _light(width, height, (2 * pi * turns, phase), way, dice, wave)
+    lit = np.minimum(pixels * light[..., None], 255)
+    source = np.zeros((height + 2 * _PAD, width + 2 * _PAD, 4), np.uint8)
+    inner = source[_PAD:-_PAD, _PAD:-_PAD]
+    inner[..., 3] = 255
+    inner[..., :3] = _worn(lit, inner[..., 3], worn, dice) if worn > 0 else lit
     return _bent(Image.fromarray(source), (width, height), (u, across, top, bottom), tilt)
 
 
-def _shaded(pixels: np.ndarray, angle: np.ndarray, way: str, dice: Dice, wave: float) -> np.ndarray:
-    """Darker where folds turn away, with light that falls unevenly from one side."""
-    height, width, _ = pixels.shape
-    columns = np.interp(np.linspace(0, 1, width), np.linspace(0, 1, len(angle)), angle)
-    rows = np.linspace(0, 1, height)[:, None]
-    slant = dice.between(-1.2, 1.2) if way != "flat" else 0.0
+@lru_cache(maxsize=512)
+def _steps(count: int) -> np.ndarray:
+    """Numbers from 0 to 1; cached, since making them takes longer than using them."""
+    steps = np.linspace(0, 1, count, dtype=np.float32)
+    steps.flags.writeable = False
+    return steps
+
+
+def _light(width: int, height: int, fold: tuple[float, float], way: str, dice: Dice, wave: float) -> np.ndarray:
+    """Brightness of cloth: darker where folds turn away, and uneven from side to side; shape (height, width)."""
+    across, down = _steps(width), _steps(height)[:, None]
     deep = {"flown": dice.between(0.08, 0.2), "hung": dice.between(0.05, 0.13), "flat": 0.0}[way] * min(wave, 1.2)
-    folds = np.cos(columns[None] + slant * rows)
-    if way == "hung":
-        folds = 0.6 * folds + 0.4 * np.cos(2.7 * columns[None] + 1 + 0.5 * slant * rows)
-    uneven = dice.between(-0.13, 0.13) * (np.linspace(-1, 1, width)[None]) + dice.between(-0.1, 0.06) * (2 * rows - 1)
-    light = 0.97 + deep * folds + uneven
-    light = np.clip(light, 0.66, 1.14).astype(np.float32)[..., None]
-    return pixels * np.minimum(light, 1) + (255 - pixels) * np.maximum(light - 1, 0) * 0.8
+    light = (0.97 + dice.between(-0.13, 0.13) * (2 * across - 1)) + dice.between(-0.1, 0.06) * (2 * down - 1)
+    if deep:
+        slant = dice.between(-1.2, 1.2)
+        columns = fold[0] * across + fold[1]
+        # cos(a + b) by its parts: a cosine for every column and every row, not for every pixel
+        light += deep * (np.cos(columns) * np.cos(slant * down) - np.sin(columns) * np.sin(slant * down))
+        if way == "hung":
+            light += 0.5 * deep * np.cos(2.7 * columns + 1)
+    return np.clip(light, 0.66, 1.12)
 
 
 def _worn(pixels: np.ndarray, alpha: np.ndarray, worn: float, dice: Dice) -> np.ndarray:
@@ -120,35 +126,20 @@ def _bent(source: Image.Image, flat: tuple[int, int], curves: tuple[np.ndarray, 
     points = turn @ edges
     low, high = np.floor(points.min(1)) - _PAD, np.ceil(points.max(1)) + _PAD
     size = (int(high[0] - low[0]), int(high[1] - low[1]))
-    grid_x = np.linspace(0, size[0], _COLUMNS + 1).round().astype(int)
-    grid_y = np.linspace(0, size[1], _ROWS + 1).round().astype(int)
-    there = np.stack(np.meshgrid(grid_x + low[0], grid_y + low[1])).reshape(2, -1)
-    back = turn.T @ there  # where the corners of the mesh are before the turn
+    grid_x = [size[0] * i // _COLUMNS for i in range(_COLUMNS + 1)]
+    # where the upper and lower corners of the mesh's columns are before the turn
+    there = np.array([[x + low[0] for x in grid_x] * 2, [low[1]] * len(grid_x) + [high[1]] * len(grid_x)])
+    back = turn.T @ there
     part = back[0] / width + 0.5
     # beyond the cloth the curves go on as they end, so that the mesh stays whole
-    inside = np.interp(part, across, u) + (part - np.clip(part, 0, 1))
+    inside = np.interp(part, across, u) + (part - np.minimum(np.maximum(part, 0), 1))
     upper, lower = np.interp(part, across, top), np.interp(part, across, bottom)
     down = (back[1] / height + 0.5 - upper) / (lower - upper)
-    sx = (inside * width + _PAD).reshape(_ROWS + 1, _COLUMNS + 1).tolist()
-    sy = (down * height + _PAD).reshape(_ROWS + 1, _COLUMNS + 1).tolist()
-    xs, ys = grid_x.tolist(), grid_y.tolist()
-    mesh = [
-        (
-            (xs[i], ys[j], xs[i + 1], ys[j + 1]),
-            (
-                sx[j][i],
-                sy[j][i],
-                sx[j + 1][i],
-                sy[j + 1][i],
-                sx[j + 1][i + 1],
-                sy[j + 1][i + 1],
-                sx[j][i + 1],
-                sy[j][i + 1],
-            ),
-        )
-        for j in range(_ROWS)
-        for i in range(_COLUMNS)
-    ]
+    sx, sy = (inside * width + _PAD).tolist(), (down * height + _PAD).tolist()
+    mesh, n = [], _COLUMNS + 1
+    for i in range(_COLUMNS):
+        quad = (sx[i], sy[i], sx[n + i], sy[n + i], sx[n + i + 1], sy[n + i + 1], sx[i + 1], sy[i + 1])
+        mesh.append(((grid_x[i], 0, grid_x[i + 1], size[1]), quad))
     patch = source.transform(size, Image.Transform.MESH, mesh, Image.Resampling.BILINEAR)
     corners = points[:, [0, -1 - len(u), len(u), -1]] - low[:, None]
     a, b, c, d = ((float(px), float(py)) for px, py in corners.T)

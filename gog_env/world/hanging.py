@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gog_env.world.settings import harbour
 from gog_env.world.settings.brushes import HIGH, RGB, Canvas, Dice, Point, hue, lit
 
-MOUNTS = ("pole", "rod", "rope", "frame")
-WAY_OF = {"pole": "flown", "rod": "hung", "rope": "hung", "frame": "flat"}
+MOUNTS = ("pole", "mast", "rod", "rope", "frame")
+WAY_OF = {"pole": "flown", "mast": "flown", "rod": "hung", "rope": "hung", "frame": "flat"}
 """How the cloth behaves on each mount (see `cloth.WAYS`)."""
 _WOODS = ("6b4a32", "8a6a48", "54463c", "9c8a70", "d8d4cc", "3c4650")
 
@@ -29,7 +30,7 @@ def hang(canvas: Canvas, banners: Sequence[Hung], dice: Dice) -> None:
         if hung.mount == "rope":
             ropes.setdefault(hung.row, []).append(hung)
         else:
-            {"pole": _pole, "rod": _rod, "frame": _frame}[hung.mount](canvas, hung.corners, dice)
+            {"pole": _pole, "mast": _mast, "rod": _rod, "frame": _frame}[hung.mount](canvas, hung.corners, dice)
     for row in sorted(ropes):
         _rope(canvas, [hung.corners for hung in ropes[row]], dice)
 
@@ -50,6 +51,21 @@ def _pole(canvas: Canvas, corners: tuple[Point, ...], dice: Dice) -> None:
     canvas.line(points, thick, lit(color, 0.8))
     canvas.line([(x - thick * 0.2, y) for x, y in points], thick * 0.4, lit(color, 1.25))
     canvas.disc(head[0] + shift, head[1] - thick * 0.6, thick * 0.95, hue(dice.of(("c9a24b", "b8b8b4", "7c5a34"))))
+
+
+def _mast(canvas: Canvas, corners: tuple[Point, ...], dice: Dice) -> None:
+    """A mast, and the boat that it stands in."""
+    top, _, foot, _ = corners
+    color, thick = hue(dice.of(_WOODS)), dice.between(2.4, 3.4)
+    water = max(foot[1] + 26, harbour.HORIZON + dice.between(28, 92))
+    head, x = _beyond(foot, top, 0.1), foot[0] + (foot[0] - top[0]) * 0.3
+    canvas.line([(head[0], head[1] + 2), (x - 36, water - 16)], 0.6, hue("4a4038"))
+    canvas.line([(head[0], head[1] + 2), (x + 38, water - 18)], 0.6, hue("4a4038"))
+    canvas.line([(head[0] - thick / 2, head[1]), (x - thick / 2, water - 8)], thick, color)
+    canvas.disc(head[0] - thick / 2, head[1], thick * 0.8, lit(color, 1.2))
+    harbour.hull(
+        canvas, x, water, dice.between(34, 46), hue(dice.of(("a8403a", "2f5a78", "3f6a52", "e6dcc6", "37373c")))
+    )
 
 
 def _rod(canvas: Canvas, corners: tuple[Point, ...], dice: Dice) -> None:

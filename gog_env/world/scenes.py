@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -25,7 +26,7 @@ from gog_env.world.hanging import WAY_OF, Hung, hang
 from gog_env.world.places import place_names
 from gog_env.world.settings import SETTINGS as _SETTINGS
 from gog_env.world.settings import Setting
-from gog_env.world.settings.brushes import HIGH, Canvas, Dice, Point, hue
+from gog_env.world.settings.brushes import HIGH, RGB, Canvas, Dice, Point, Zone, hue, mix
 from gog_env.world.things import thing
 from index.images import Box
 
@@ -137,16 +138,18 @@ def _try(
         if any(_touch(pieces[-1].outline, other.outline, 3 * unit) for other in pieces[:-1]):
             return None
     canvas = Canvas(size)
-    stage.paint(canvas, dice)
+    taken = [_units(piece.outline, unit) for piece in pieces]
+    stage.paint(canvas, dice, taken)
     hung = [
         Hung(_moved(piece, unit), mount, spot.row) for piece, mount, spot in zip(pieces, mounts, spots, strict=True)
     ]
     hang(canvas, hung, dice)
+    stage.front(canvas, dice)
     picture = canvas.done()
     for piece, mount in zip(pieces, mounts, strict=True):
         if mount != "frame":
             far = round((4 if mount == "rod" else 6) * unit)
-            shadow = Image.fromarray((piece.alpha.astype(np.uint16) * 3 // 8).astype(np.uint8))
+            shadow = Image.fromarray((piece.alpha * np.float32(stage.shadow)).astype(np.uint8))
             picture.paste((24, 22, 34), (piece.left + far // 2, piece.top + far), shadow)
         picture.paste(piece.patch, (piece.left, piece.top), piece.patch)
     outlines = [piece.outline for piece in pieces]
@@ -206,6 +209,11 @@ def _moved(piece: _Piece, unit: float) -> tuple[Point, Point, Point, Point]:
     return a, b, c, d
 
 
+def _units(box: tuple[int, int, int, int], unit: float) -> Zone:
+    x0, y0, x1, y1 = (edge / unit for edge in box)
+    return x0, y0, x1, y1
+
+
 def _touch(a: tuple[int, ...], b: tuple[int, ...], gap: float) -> bool:
     return a[0] < b[2] + gap and b[0] < a[2] + gap and a[1] < b[3] + gap and b[1] < a[3] + gap
 
@@ -240,11 +248,20 @@ def _covered(
 
 def _lit(picture: Image.Image, stage: Setting, dice: Dice) -> Image.Image:
     """The light of the setting over everything: from one upper corner to the other side, with soft pools."""
-    bright, dark = (np.array(hue(code), float) for code in dice.of(stage.light))
-    steps = np.linspace(0, 1, 5)
-    across = steps if dice.chance(0.5) else steps[::-1]
-    pools = np.array([[dice.between(-0.15, 0.15) for _ in range(5)] for _ in range(5)])
-    share = np.clip(0.55 * across[None] + 0.45 * steps[:, None] + pools, 0, 1)
-    small = bright + (dark - bright) * share[..., None]
-    light = Image.fromarray(small.astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
-    return ImageChops.multiply(picture, light)
+    ends = [hue(code) for code in dice.of(stage.light)]
+    turned = dice.chance(0.5)
+    share = [
+        [0.55 * (4 - i if turned else i) / 4 + 0.45 * j / 4 + dice.between(-0.15, 0.15) for i in range(5)]
+        for j in range(5)
+    ]
+    small = Image.fromarray((np.clip(share, 0, 1) * 255).astype(np.uint8))
+    # grey as long as it is small and large, coloured by a palette last: half the time of three channels
+    light = small.resize((picture.width // 4, picture.height // 4), Image.Resampling.BICUBIC).resize(picture.size)
+    light.putpalette(_blend(*ends))
+    return ImageChops.multiply(picture, light.convert("RGB"))
+
+
+@lru_cache(maxsize=64)
+def _blend(first: RGB, second: RGB) -> bytes:
+    """256 colours from the first to the second, as a palette."""
+    return bytes(value for step in range(256) for value in mix(first, second, step / 255))

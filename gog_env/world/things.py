@@ -60,7 +60,16 @@ def _flower(pen: ImageDraw.ImageDraw, r: float, dice: Dice) -> None:
     pen.ellipse((r * 0.68, r * 0.68, r * 1.32, r * 1.32), fill=hue("f6d860"))
 
 
-THINGS = {"leaves": _leaves, "lantern": _lantern, "balloon": _balloon, "bird": _bird, "flower": _flower}
+def _gull(pen: ImageDraw.ImageDraw, r: float, dice: Dice) -> None:
+    white, grey = hue("f6f4ee"), hue("b8bcc2")
+    pen.polygon([(r * 0.9, r), (r * 0.15, r * 0.25), (r * 0.35, r * 0.75), (r * 0.8, r * 1.25)], fill=grey)
+    pen.polygon([(r * 1.1, r), (r * 1.85, r * 0.2), (r * 1.6, r * 0.75), (r * 1.2, r * 1.25)], fill=grey)
+    pen.ellipse((r * 0.72, r * 0.72, r * 1.28, r * 1.7), fill=white)
+    pen.ellipse((r * 0.78, r * 0.45, r * 1.22, r * 0.95), fill=white)
+    pen.polygon([(r * 0.9, r * 0.5), (r * 1.1, r * 0.5), (r, r * 0.2)], fill=hue("e8a83a"))
+
+
+THINGS = {"leaves": _leaves, "lantern": _lantern, "balloon": _balloon, "bird": _bird, "gull": _gull, "flower": _flower}
 
 
 def thing(name: str, radius: float, dice: Dice) -> Image.Image:

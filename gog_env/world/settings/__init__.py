@@ -1,16 +1,16 @@
 """The settings of scenes: a street, a festival, a gallery, a market, a harbour, dusk; each a picture of its own.
 
-A setting is a module with four things: `ZONES` (where banners may hang), `MOUNTS` (what they hang on), `paint`, which
-paints all that is behind them, and `LIGHT`, how the light falls on everything. A new one is a new file and a line here.
+A setting is a module with `paint`, which paints all that is behind the banners, and `front`, which paints what stands
+before the poles that they hang on, along the lower edge. A new one is a new file and a line here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gog_env.world.settings import street
-from gog_env.world.settings.brushes import Canvas, Dice
+from gog_env.world.settings import dusk, festival, gallery, harbour, market, street
+from gog_env.world.settings.brushes import Canvas, Dice, Zone
 
 
 @dataclass(frozen=True)
@@ -18,25 +18,51 @@ class Setting:
     """How a setting is painted and what banners do in it.
 
     Attributes:
-        paint: paints everything behind the banners; given the canvas and the dice.
+        paint: paints everything behind the banners, given where these are (boxes in units).
+        front: paints what stands before their poles.
         zone: where banners may hang, as shares of width and height (x0, y0, x1, y1).
         mounts: what single banners hang on, of `hanging.MOUNTS`; drawn at random.
-        line: what a row of banners hangs on.
+        line: what the banners of a row hang on.
         things: what may hide a corner of a banner, of `things.THINGS`.
-        light: warm and cold ends of the light, as hexadecimal colours (corner that it comes from; opposite corner).
+        light: pairs of colours: of the light where it comes from, and in the opposite corner.
+        shadow: how dark the shadows of banners are on what is behind them, 0..1.
     """
 
-    paint: Callable[[Canvas, Dice], None]
-    zone: tuple[float, float, float, float]
+    paint: Callable[[Canvas, Dice, Sequence[Zone]], None]
+    front: Callable[[Canvas, Dice], None]
+    zone: Zone
     mounts: tuple[str, ...]
     line: str
     things: tuple[str, ...]
     light: tuple[tuple[str, str], ...]
+    shadow: float
 
+
+_DAY = (("ffffff", "d8dcec"), ("fff4dc", "c8cbe0"), ("fffaf0", "dcd6dc"))
 
 SETTINGS: dict[str, Setting] = {
     "street": Setting(
-        street.paint, (0.02, 0.05, 0.98, 0.78), ("rod", "rod", "pole"), "rope", ("leaves", "lantern", "bird"),
-        (("ffffff", "d8dcec"), ("fff4dc", "c8cbe0")),
+        street.paint, street.front, (0.02, 0.05, 0.98, 0.76), ("rod", "rod", "pole"), "rope",
+        ("leaves", "lantern", "bird"), _DAY, 0.4,
+    ),
+    "festival": Setting(
+        festival.paint, festival.front, (0.02, 0.06, 0.98, 0.78), ("pole",), "rope",
+        ("balloon", "leaves", "lantern"), _DAY, 0.12,
+    ),
+    "gallery": Setting(
+        gallery.paint, gallery.front, (0.03, 0.1, 0.97, 0.74), ("frame", "frame", "rod"), "frame",
+        ("flower", "leaves"), (("fff8ec", "cfc6c8"), ("fffdf6", "d8d2cc")), 0.45,
+    ),
+    "market": Setting(
+        market.paint, market.front, (0.02, 0.06, 0.98, 0.76), ("pole", "rod"), "rope",
+        ("lantern", "leaves", "flower", "bird"), (("fff8e6", "d0c8cc"), *_DAY), 0.3,
+    ),
+    "harbour": Setting(
+        harbour.paint, harbour.front, (0.02, 0.04, 0.98, 0.76), ("mast", "pole"), "rope",
+        ("gull", "gull", "leaves", "lantern"), _DAY, 0.1,
+    ),
+    "dusk": Setting(
+        dusk.paint, dusk.front, (0.02, 0.05, 0.98, 0.78), ("pole",), "rope",
+        ("lantern", "lantern", "leaves"), (("fff0d0", "9a94b8"), ("ffe4c0", "a494a8"), ("fff4e0", "8f96b8")), 0.15,
     ),
 }  # fmt: skip

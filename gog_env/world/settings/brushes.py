@@ -15,10 +15,11 @@ from math import cos, pi, sin
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw
+from PIL import Image, ImageDraw
 
 RGB = tuple[int, int, int]
 Point = tuple[float, float]
+Zone = tuple[float, float, float, float]
 T = TypeVar("T")
 
 HIGH = 336
@@ -70,30 +71,31 @@ def hue(code: str) -> RGB:
 
 def mix(first: RGB, second: RGB, share: float) -> RGB:
     """The first colour with a share of the second."""
-    r, g, b = (round(a + (z - a) * share) for a, z in zip(first, second, strict=True))
-    return r, g, b
+    (a, b, c), (x, y, z) = first, second
+    return int(a + (x - a) * share + 0.5), int(b + (y - b) * share + 0.5), int(c + (z - c) * share + 0.5)
 
 
 def lit(color: RGB, factor: float) -> RGB:
     """A colour brighter (factor > 1) or darker."""
-    r, g, b = (min(255, max(0, round(value * factor))) for value in color)
-    return r, g, b
+    r, g, b = color
+    return min(255, int(r * factor)), min(255, int(g * factor)), min(255, int(b * factor))
 
 
 def near(color: RGB, dice: Dice, amount: float = 0.08) -> RGB:
     """A colour close to another: as bricks, leaves or coats of one sort differ."""
     factor, tilt = 1 + dice.between(-amount, amount), dice.between(-amount, amount) * 60
-    return lit((max(0, round(color[0] + tilt)), color[1], max(0, round(color[2] - tilt))), factor)
+    return lit((max(0, int(color[0] + tilt)), color[1], max(0, int(color[2] - tilt))), factor)
 
 
 class Canvas:
-    """A picture in the making, measured in units (`HIGH` of them from top to bottom)."""
+    """A picture in the making, measured in units (`HIGH` of them from top to bottom), or a sprite for one."""
 
-    def __init__(self, size: tuple[int, int], color: RGB = (128, 128, 128)) -> None:
+    def __init__(self, size: tuple[int, int], color: RGB | None = (128, 128, 128)) -> None:
+        """Takes the picture's size in pixels, and its first colour (None: nothing at all, for a sprite)."""
         self.size = size
         self.unit = _FINE * size[1] / HIGH
         self.wide = size[0] * HIGH / size[1]
-        self.image = Image.new("RGB", (size[0] * _FINE, size[1] * _FINE), color)
+        self.image = Image.new("RGB" if color else "RGBA", (size[0] * _FINE, size[1] * _FINE), color or (0, 0, 0, 0))
         self.pen = ImageDraw.Draw(self.image)
 
     def done(self) -> Image.Image:
@@ -131,22 +133,38 @@ class Canvas:
         u = self.unit
         self.pen.rounded_rectangle((x0 * u, y0 * u, x1 * u, y1 * u), radius * u, fill=color)
 
+    def glow(self, x: float, y: float, radius: float, color: RGB, strength: float = 0.6, tall: float = 1.0) -> None:
+        """Lets a soft light fall on what is there already; `tall`: its height as a share of its width."""
+        # sizes in coarse steps, so that few masks are made
+        step = 4 if radius < 40 else 20
+        half = max(2, round(max(1, round(radius / step)) * step * self.unit))
+        mask = _glow(half, max(2, round(half * tall)), round(strength * 20))
+        self.image.paste(color, (round(x * self.unit) - mask.width // 2, round(y * self.unit) - mask.height // 2), mask)
+
+    def stamp(self, sprite: Image.Image, x: float, y: float) -> None:
+        """Puts a sprite, made by `sprite` at the same fineness, with its upper left corner here."""
+        at = (round(x * self.unit), round(y * self.unit))
+        self.image.paste(sprite, at, sprite if sprite.mode == "RGBA" else None)
+
     def ramp(self, y0: float, y1: float, colors: Sequence[RGB], x0: float = 0, x1: float | None = None) -> None:
         """Fills from top to bottom with colours that run into each other."""
         u = self.unit
         left, right = round(x0 * u), round((self.wide if x1 is None else x1) * u)
         top, bottom = round(y0 * u), round(y1 * u)
-        steps = max(1, (bottom - top) // 4)
-        table = np.stack(
-            [np.interp(np.linspace(0, len(colors) - 1, steps), range(len(colors)), c) for c in _turn(colors)]
-        )
-        for i, (r, g, b) in enumerate(table.T.round().astype(int).tolist()):
-            band = (left, top + (bottom - top) * i // steps, right - 1, top + (bottom - top) * (i + 1) // steps - 1)
-            self.pen.rectangle(band, fill=(r, g, b))
+        steps, parts = max(1, (bottom - top) // 5), len(colors) - 1
+        for i in range(steps):
+            part = min(parts - 1, i * parts // steps)
+            color = mix(colors[part], colors[part + 1], i * parts / steps - part)
+            ends = (left, top + (bottom - top) * i // steps, right - 1, top + (bottom - top) * (i + 1) // steps - 1)
+            self.pen.rectangle(ends, fill=color)
 
 
-def _turn(colors: Sequence[RGB]) -> list[tuple[int, ...]]:
-    return list(zip(*colors, strict=True))
+@lru_cache(maxsize=512)
+def _glow(half: int, high: int, strength: int) -> Image.Image:
+    across = np.linspace(-1, 1, 64, dtype=np.float32)
+    inside = np.clip(1 - np.sqrt(across**2 + across[:, None] ** 2), 0, 1) ** 1.7
+    small = Image.fromarray((inside * 255 * strength / 20).astype(np.uint8))
+    return small.resize((2 * half, 2 * high), Image.Resampling.BICUBIC)
 
 
 def ring(x: float, y: float, radius: float, corners: int, turn: float = 0.0) -> list[Point]:
@@ -157,20 +175,8 @@ def ring(x: float, y: float, radius: float, corners: int, turn: float = 0.0) -> 
     ]
 
 
-@lru_cache(maxsize=16)
-def grain(size: tuple[int, int], cells: int, low: int, number: int) -> Image.Image:
-    """A cached texture to multiply with: soft grey noise between `low` and 255, the same for the same arguments."""
-    rng = np.random.default_rng([cells, low, number])
-    total = np.zeros((size[1], size[0]), np.float32)
-    for octave, share in ((1, 0.5), (3, 0.3), (9, 0.2)):
-        shape = (max(2, cells * octave * size[1] // size[0]), max(2, cells * octave))
-        small = Image.fromarray(rng.random(shape, np.float32))
-        total += share * np.asarray(small.resize(size, Image.Resampling.BICUBIC))
-    total = (total - total.min()) / (total.max() - total.min())
-    grey = Image.fromarray((low + (255 - low) * total).astype(np.uint8))
-    return Image.merge("RGB", (grey, grey, grey))
-
-
-def grained(picture: Image.Image, cells: int, low: int, number: int) -> Image.Image:
-    """A picture with one of the cached textures over it."""
-    return ImageChops.multiply(picture, grain(picture.size, cells, low, number))
+def sprite(unit: float, wide: float, high: float) -> Canvas:
+    """An empty canvas for a part of a picture that has `unit` fine pixels a unit; stamp its `image`."""
+    canvas = Canvas((max(1, round(wide * unit / _FINE)), max(1, round(high * unit / _FINE))), None)
+    canvas.unit, canvas.wide = unit, wide
+    return canvas
