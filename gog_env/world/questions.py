@@ -165,6 +165,8 @@ def _visual(plan: Plan, scene: Scene, split: str, rng: np.random.Generator) -> A
     """A question that eyes alone answer."""
     word = _word(rng)
     if plan.topic == "count":
+        if scene.setting == "gallery":
+            return None  # its other pictures might be counted
         return _asked(plan, scene, say("count", split, rng, b=word), number(len(scene.placed)))
     if plan.topic == "larger":
         return _larger(plan, scene, split, rng, word)
@@ -175,7 +177,8 @@ def _visual(plan: Plan, scene: Scene, split: str, rng: np.random.Generator) -> A
     if spoken is None or feature is None:
         return None
     key = "number" if plan.topic == "number" else "colors" if feature.count > 1 else "color"
-    slots = {"part": feature.part, "parts": plural(feature), "ref": spoken[0].phrase.format(b=word)}
+    on = "of" if " along " in feature.part else "on"
+    slots = {"part": feature.part, "parts": plural(feature), "on": on, "ref": spoken[0].phrase.format(b=word)}
     answers = number(feature.count) if plan.topic == "number" else list(color_aliases(feature.color))
     return _asked(plan, scene, say(key, split, rng, **slots), answers, references=spoken)
 

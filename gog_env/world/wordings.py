@@ -2,7 +2,7 @@
 
 One list is for training, the other for held-out use, so that a policy is not tested on sentences that it learned by
 heart. Slots: {b} is "banner" or "flag", {ref} the words for one banner ("the largest flag"), {x} a nation, {one} and
-{two} two banners or places, {other} a nation's name, {part} and {parts} a charge, one or many.
+{two} two banners or places, {other} a nation's name, {part} and {parts} a charge, one or many, {on} "on" or "of".
 """
 
 from __future__ import annotations
