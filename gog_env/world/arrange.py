@@ -12,6 +12,8 @@ from gog_env.world.settings.brushes import HIGH, Dice, Zone
 ARRANGEMENTS = ("filling", "scattered", "row", "two rows")
 GAP = 7.0
 """Least distance between two banners, in units."""
+_FRAMED = 20.0
+"""The same where banners are framed."""
 LEAST, LEAST_OF_PAIR = 63.0, 94.0
 """Least width of a banner's cloth, and of look-alikes that hang side by side, in units."""
 _WIDTHS = {1: (84, 142), 2: (80, 142), 3: (72, 132), 4: (68, 120), 5: (65, 108), 6: (64, 96), 7: (63, 88), 8: (63, 82)}
@@ -77,9 +79,9 @@ def _tilt(dice: Dice, flat: bool) -> float:
 def _filling(zone: Zone, dice: Dice, flat: bool) -> Spot:
     wide = zone[2] - zone[0]
     ratio = dice.between(1.3, 1.6)
-    width = dice.between(0.74, 0.9) * min(wide, 1.32 * HIGH)
-    if width / ratio > 0.86 * HIGH:
-        width = 0.86 * HIGH * ratio
+    width = dice.between(0.7, 0.85) * min(wide, 1.32 * HIGH)
+    if width / ratio > 0.82 * HIGH:
+        width = 0.82 * HIGH * ratio
     height = width / ratio
     x = dice.between(zone[0] + 0.52 * width, max(zone[2] - 0.52 * width, zone[0] + 0.52 * width))
     y = dice.between(0.52 * height, max(HIGH - 0.55 * height, 0.53 * height))
@@ -104,10 +106,11 @@ def _sizes(count: int, pair: bool, widths: tuple[float, float], dice: Dice, spre
 
 def _side_by_side(first: Spot, width: float, dice: Dice, flat: bool) -> Spot:
     """The second of a pair, a little right or left of the first."""
+    gap = _FRAMED if flat else GAP
     side = 1 if dice.chance(0.5) else -1
     ratio = first.width / first.height
     height = width / ratio
-    reach = (first.width + width) / 2 + GAP + dice.between(3, 10) + 0.06 * (first.height + height)
+    reach = (first.width + width) / 2 + gap + dice.between(3, 10) + 0.06 * (first.height + height)
     y = first.y + dice.between(-5, 5)
     return Spot(
         first.x + side * reach, y, width, height, first.tilt + dice.between(-0.03, 0.03) * (not flat), first.row
@@ -143,7 +146,7 @@ def _scattered(
                 zone[1] + 0.57 * height + y * (zone[3] - zone[1] - 1.14 * height),
                 width, height, _tilt(dice, flat),
             )  # fmt: skip
-            if _within(spot, zone) and all(spot.apart(other) for other in spots):
+            if _within(spot, zone) and all(spot.apart(other, _FRAMED if flat else GAP) for other in spots):
                 spots.append(spot)
                 break
         else:
@@ -156,6 +159,7 @@ def _rows(
 ) -> list[Spot] | None:
     """One row or two, each along a line that sags; in the order of the banners."""
     low, high = widths
+    gap = _FRAMED if flat else GAP
     upper = count if arrangement == "row" else count // 2 + (count % 2 and dice.whole(0, 1))
     shares = [upper] if arrangement == "row" else [upper, count - upper]
     pair_row = dice.whole(0, len(shares) - 1) if pair else -1
@@ -170,7 +174,7 @@ def _rows(
         if row == pair_row:
             at = dice.whole(0, len(members))
             members[at:at] = [0, 1] if dice.chance(0.5) else [1, 0]
-        room = (zone[2] - zone[0] - GAP) / share - GAP
+        room = (zone[2] - zone[0] - gap) / share - gap
         most = min(high, room * 0.93)
         if most < LEAST:
             return None
@@ -179,12 +183,12 @@ def _rows(
         )
         if row == pair_row:
             rest = share - 2
-            pair_most = min(126.0, (zone[2] - zone[0] - rest * (LEAST + 2 * GAP)) / 2 - 3 * GAP)
+            pair_most = min(126.0, (zone[2] - zone[0] - rest * (LEAST + 2 * gap)) / 2 - 3 * gap)
             if pair_most < LEAST_OF_PAIR:
                 return None
             sizes[0] = dice.between(LEAST_OF_PAIR, pair_most)
             sizes[1] = max(LEAST_OF_PAIR, min(pair_most, sizes[0] * dice.between(0.96, 1.04)))
-            left = (zone[2] - zone[0] - sizes[0] - sizes[1] - (share + 3) * GAP) / max(rest, 1) - GAP
+            left = (zone[2] - zone[0] - sizes[0] - sizes[1] - (share + 3) * gap) / max(rest, 1) - gap
             for member in members:
                 if member > 1:
                     sizes[member] = min(sizes[member], left)
@@ -203,7 +207,7 @@ def _rows(
     if any(not _within(spot, zone) for spot in spots.values()):
         return None
     placed = [spots[i] for i in range(count)]
-    if any(not a.apart(b, GAP * 0.5) for i, a in enumerate(placed) for b in placed[:i] if a.row != b.row):
+    if any(not a.apart(b, gap * 0.5) for i, a in enumerate(placed) for b in placed[:i] if a.row != b.row):
         return None
     return placed
 
@@ -212,16 +216,17 @@ def _along(
     members: list[int], sizes: dict[int, float], ratio: float, row: int, band: Zone, dice: Dice, flat: bool
 ) -> dict[int, Spot]:
     """One row of banners with free room shared out between them, hanging from a line that sags or slopes."""
+    gap = _FRAMED if flat else GAP
     heights = {member: sizes[member] / (ratio * dice.between(0.97, 1.03)) for member in members}
     swell = [0.06 * 2 * heights[member] for member in members]
     free = band[2] - band[0] - sum(sizes.values()) - sum(swell)
     gaps = [dice.between(0.5, 1.5) for _ in range(len(members) + 1)]
-    spare = max(0.0, free - GAP * (len(members) + 1))
+    spare = max(0.0, free - gap * (len(members) + 1))
     scale = spare / sum(gaps)
     tallest = max(heights.values())
     sag, slope = (0.0, 0.0) if flat else (dice.between(4, 16), dice.between(-0.05, 0.05))
     top = band[1] + dice.between(0.1, 0.9) * max(0.0, band[3] - band[1] - tallest * 1.2 - sag - abs(slope) * 200)
-    x, spots = band[0] + GAP + gaps[0] * scale, {}
+    x, spots = band[0] + gap + gaps[0] * scale, {}
     middle, half = (band[0] + band[2]) / 2, (band[2] - band[0]) / 2
     for k, member in enumerate(members):
         width, height = sizes[member], heights[member]
@@ -231,7 +236,7 @@ def _along(
         lean = (-2 * sag * part / half + slope) * 0.8
         y = line + (tallest / 2 if flat else height / 2) + 0.07 * height
         spots[member] = Spot(x, y, width, height, dice.between(-0.03, 0.03) + (0 if flat else lean), row)
-        x += width / 2 + swell[k] / 2 + GAP + gaps[k + 1] * scale
+        x += width / 2 + swell[k] / 2 + gap + gaps[k + 1] * scale
     return spots
 
 

@@ -108,11 +108,11 @@ def _worn(pixels: np.ndarray, alpha: np.ndarray, worn: float, dice: Dice) -> np.
     )
     share = worn * (0.07 + 0.17 * np.clip(spots, 0, 1))[..., None]
     pixels = pixels * (1 - share) + dust * share
-    depth = worn * 0.035 * width
-    for y in range(0, height, 2):
-        cut = int(depth * dice.between(0, 1) ** 2 + 0.5)
-        if cut:
-            alpha[y : y + 2, width - cut :] = 0
+    # a fly that is torn in long bites and short threads
+    bites = np.interp(np.arange(height), np.linspace(0, height, 9), [dice.between(0, 1) ** 3 for _ in range(9)])
+    for y in range(height):
+        if cut := int(worn * width * (0.025 * bites[y] + 0.014 * dice.between(0, 1) ** 3)):
+            alpha[y, width - cut :] = 0
     return pixels
 
 

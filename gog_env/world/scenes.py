@@ -27,7 +27,7 @@ from gog_env.world.places import place_names
 from gog_env.world.settings import SETTINGS as _SETTINGS
 from gog_env.world.settings import Setting
 from gog_env.world.settings.brushes import HIGH, RGB, Canvas, Dice, Point, Zone, hue, mix
-from gog_env.world.things import thing
+from gog_env.world.things import lay
 from index.images import Box
 
 SIZE = (448, 336)
@@ -104,13 +104,23 @@ def compose(
     stage = _SETTINGS[name]
     arrangement = choose(count, fill, pair, dice)
     while True:
-        mount = stage.line if arrangement in ("row", "two rows") else ""
-        mounts = [mount or dice.of(stage.mounts) for _ in banners]
+        mounts = _mounts(count, arrangement, stage, dice)
         scene = _try(banners, mounts, arrangement, pair, stage, dice, size)
         if scene is not None:
             return Scene(scene[0], scene[1], name, arrangement)
-        if arrangement != "scattered" and dice.chance(0.1) and not fill:
+        if not fill and dice.chance(0.1):  # no room that way, as it seems
             arrangement = "scattered"
+
+
+def _mounts(count: int, arrangement: str, stage: Setting, dice: Dice) -> list[str]:
+    """What each banner hangs on: a row on one line, frames all alike and only where they are few."""
+    if arrangement in ("row", "two rows"):
+        crowded = stage.line == "frame" and count > (4 if arrangement == "row" else 6)
+        return ["rod" if crowded else stage.line] * count
+    first = dice.of(stage.mounts)
+    if first == "frame" and count <= 5 and arrangement != "filling":
+        return ["frame"] * count
+    return [dice.of([mount for mount in stage.mounts if mount != "frame"]) for _ in range(count)]
 
 
 def _try(
@@ -131,7 +141,7 @@ def _try(
         return None
     pieces = []
     for (_, banner), mount, spot in zip(banners, mounts, spots, strict=True):
-        pieces.append(_piece(_hung(banner, mount, scaled(spot, unit), dice), spot, unit))
+        pieces.append(_piece(_hung(banner, mount, scaled(spot, unit), stage.lean, dice), spot, unit))
         x0, y0, x1, y1 = pieces[-1].outline
         if x0 < 1 or y0 < 1 or x1 > size[0] - 1 or y1 > size[1] - 1:
             return None
@@ -147,7 +157,7 @@ def _try(
     stage.front(canvas, dice)
     picture = canvas.done()
     for piece, mount in zip(pieces, mounts, strict=True):
-        if mount != "frame":
+        if mount != "frame" and stage.shadow:
             far = round((4 if mount == "rod" else 6) * unit)
             shadow = Image.fromarray((piece.alpha * np.float32(stage.shadow)).astype(np.uint8))
             picture.paste((24, 22, 34), (piece.left + far // 2, piece.top + far), shadow)
@@ -198,10 +208,11 @@ def _box(mask: np.ndarray, piece: _Piece, size: tuple[int, int]) -> Box:
     return a, b, c, d
 
 
-def _hung(banner: Banner, mount: str, spot: Spot, dice: Dice) -> Cloth:
+def _hung(banner: Banner, mount: str, spot: Spot, lean: float, dice: Dice) -> Cloth:
     worn = dice.between(0.4, 1) if dice.chance(0.22) and mount != "frame" else 0.0
     ratio = spot.width / spot.height
-    return cloth(banner, round(spot.width), ratio, spot.tilt, WAY_OF[mount], dice, dice.between(0.5, 1.1), worn)
+    tilt = spot.tilt * (lean if mount in ("pole", "mast") else 1.0)
+    return cloth(banner, round(spot.width), ratio, tilt, WAY_OF[mount], dice, dice.between(0.5, 1.1), worn)
 
 
 def _moved(piece: _Piece, unit: float) -> tuple[Point, Point, Point, Point]:
@@ -223,26 +234,20 @@ def _covered(
 ) -> np.ndarray:
     """Lays a thing over an edge of a banner, if it stays clear of the middle and of other banners; what is seen."""
     height, width = piece.alpha.shape
-    radius = dice.between(0.09, 0.2) * height
-    item = thing(dice.of(stage.things), radius, dice)
-    along = dice.between(0, 1)
-    x, y = dice.of(((along, 0.0), (along, 1.0), (0.0, along), (1.0, along)))
-    left = round(x * width - item.width / 2 + (x - 0.5) * item.width * 0.35)
-    top = round(y * height - item.height / 2 + (y - 0.5) * item.height * 0.35)
+    item, x, y = lay(dice.of(stage.things), piece.outline, picture.height, dice)
+    there = (x, y, x + item.width, y + item.height)
     cover = Image.new("L", (width, height))
-    cover.paste(item.getchannel("A"), (left, top))
-    hides = np.asarray(cover) > 127
-    whole = piece.alpha > 127
+    cover.paste(item.getchannel("A"), (x - piece.left, y - piece.top))
+    hides, whole = np.asarray(cover) > 127, piece.alpha > 127
     seen = whole & ~hides
     across, down = int(width * _EDGE), int(height * _EDGE)
-    there = (left + piece.left, top + piece.top, left + piece.left + item.width, top + piece.top + item.height)
     if (
         hides[down : height - down, across : width - across].any()
         or np.count_nonzero(seen) < (1 - _COVERED) * np.count_nonzero(whole)
         or sum(_touch(there, other, 0) for other in outlines) > 1
     ):
         return whole
-    picture.paste(item, there[:2], item)
+    picture.paste(item, (x, y), item)
     return seen
 
 

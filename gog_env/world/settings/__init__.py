@@ -25,7 +25,8 @@ class Setting:
         line: what the banners of a row hang on.
         things: what may hide a corner of a banner, of `things.THINGS`.
         light: pairs of colours: of the light where it comes from, and in the opposite corner.
-        shadow: how dark the shadows of banners are on what is behind them, 0..1.
+        shadow: how dark the shadows of banners are on what is behind them, 0..1 (0 in the open air).
+        lean: how far poles may lean, 0..1.
     """
 
     paint: Callable[[Canvas, Dice, Sequence[Zone]], None]
@@ -36,6 +37,7 @@ class Setting:
     things: tuple[str, ...]
     light: tuple[tuple[str, str], ...]
     shadow: float
+    lean: float = 0.35
 
 
 _DAY = (("ffffff", "d8dcec"), ("fff4dc", "c8cbe0"), ("fffaf0", "dcd6dc"))
@@ -43,26 +45,27 @@ _DAY = (("ffffff", "d8dcec"), ("fff4dc", "c8cbe0"), ("fffaf0", "dcd6dc"))
 SETTINGS: dict[str, Setting] = {
     "street": Setting(
         street.paint, street.front, (0.02, 0.05, 0.98, 0.76), ("rod", "rod", "pole"), "rope",
-        ("leaves", "lantern", "bird"), _DAY, 0.4,
+        ("bird", "garland", "butterfly", "onlooker"), _DAY, 0.4,
     ),
     "festival": Setting(
         festival.paint, festival.front, (0.02, 0.06, 0.98, 0.78), ("pole",), "rope",
-        ("balloon", "leaves", "lantern"), _DAY, 0.12,
+        ("balloon", "balloon", "garland", "butterfly"), _DAY, 0.0, lean=1.0,
     ),
     "gallery": Setting(
         gallery.paint, gallery.front, (0.03, 0.1, 0.97, 0.74), ("frame", "frame", "rod"), "frame",
-        ("flower", "leaves"), (("fff8ec", "cfc6c8"), ("fffdf6", "d8d2cc")), 0.45,
+        ("rosette", "onlooker"), (("fff8ec", "cfc6c8"), ("fffdf6", "d8d2cc")), 0.45,
     ),
     "market": Setting(
         market.paint, market.front, (0.02, 0.06, 0.98, 0.76), ("pole", "rod"), "rope",
-        ("lantern", "leaves", "flower", "bird"), (("fff8e6", "d0c8cc"), *_DAY), 0.3,
+        ("lantern", "garland", "bird", "onlooker"), (("fff8e6", "d0c8cc"), *_DAY), 0.3,
     ),
     "harbour": Setting(
-        harbour.paint, harbour.front, (0.02, 0.04, 0.98, 0.76), ("mast", "pole"), "rope",
-        ("gull", "gull", "leaves", "lantern"), _DAY, 0.1,
+        harbour.paint, harbour.front, (0.02, 0.04, 0.98, 0.76), ("mast", "mast", "pole"), "rope",
+        ("gull", "gull", "garland", "butterfly"), _DAY, 0.0,
     ),
     "dusk": Setting(
         dusk.paint, dusk.front, (0.02, 0.05, 0.98, 0.78), ("pole",), "rope",
-        ("lantern", "lantern", "leaves"), (("fff0d0", "9a94b8"), ("ffe4c0", "a494a8"), ("fff4e0", "8f96b8")), 0.15,
+        ("lantern", "garland", "butterfly", "onlooker"),
+        (("fff0d0", "9a94b8"), ("ffe4c0", "a494a8"), ("fff4e0", "8f96b8")), 0.0,
     ),
 }  # fmt: skip

@@ -88,6 +88,8 @@ def _head(canvas: Canvas, x: float, y: float, radius: float, skin: RGB, hair: RG
     if style == 0:  # long hair
         canvas.round_box(x - radius * 1.1, y - radius * 0.6, x + radius * 1.1, y + radius * 1.2, radius * 0.7, hair)
     canvas.disc(x, y, radius, skin, radius * 1.12)
+    for side in (-1, 1):
+        canvas.disc(x + side * radius * 0.36, y + radius * 0.18, radius * 0.13, hue("2a2220"))
     canvas.pie(x, y - radius * 0.1, radius * 1.1, 180, 360, hair, radius * 1.15)
     if away:
         canvas.disc(x, y - radius * 0.08, radius * 1.08, hair, radius * 1.1)
