@@ -195,15 +195,9 @@ def _rows(
             if rest and left < LEAST:
                 return None
         ratio = dice.between(1.36, 1.66)
-        spots |= _along(
-            members,
-            sizes,
-            ratio,
-            row,
-            (zone[0], zone[1] + row * depth, zone[2], zone[1] + (row + 1) * depth),
-            dice,
-            flat,
-        )
+        band = (zone[0], zone[1] + row * depth, zone[2], zone[1] + (row + 1) * depth)
+        pair_at = min(members.index(0), members.index(1)) if row == pair_row else -1
+        spots |= {m: replace(s, row=row) for m, s in _along(members, sizes, ratio, pair_at, band, dice, flat).items()}
     if any(not _within(spot, zone) for spot in spots.values()):
         return None
     placed = [spots[i] for i in range(count)]
@@ -213,14 +207,17 @@ def _rows(
 
 
 def _along(
-    members: list[int], sizes: dict[int, float], ratio: float, row: int, band: Zone, dice: Dice, flat: bool
+    members: list[int], sizes: dict[int, float], ratio: float, pair_at: int, band: Zone, dice: Dice, flat: bool
 ) -> dict[int, Spot]:
-    """One row of banners with free room shared out between them, hanging from a line that sags or slopes."""
+    """One row of banners with free room shared out between them, hanging from a line that sags or slopes.
+
+    The banner at `pair_at` and the next one stay close.
+    """
     gap = _FRAMED if flat else GAP
     heights = {member: sizes[member] / (ratio * dice.between(0.97, 1.03)) for member in members}
     swell = [0.06 * 2 * heights[member] for member in members]
     free = band[2] - band[0] - sum(sizes.values()) - sum(swell)
-    gaps = [dice.between(0.5, 1.5) for _ in range(len(members) + 1)]
+    gaps = [0.1 if k == pair_at + 1 > 0 else dice.between(0.5, 1.5) for k in range(len(members) + 1)]
     spare = max(0.0, free - gap * (len(members) + 1))
     scale = spare / sum(gaps)
     tallest = max(heights.values())
@@ -235,7 +232,7 @@ def _along(
         line = top + abs(slope) * half + sag * (1 - part**2) + slope * half * part
         lean = (-2 * sag * part / half + slope) * 0.8
         y = line + (tallest / 2 if flat else height / 2) + 0.07 * height
-        spots[member] = Spot(x, y, width, height, dice.between(-0.03, 0.03) + (0 if flat else lean), row)
+        spots[member] = Spot(x, y, width, height, dice.between(-0.03, 0.03) + (0 if flat else lean))
         x += width / 2 + swell[k] / 2 + gap + gaps[k + 1] * scale
     return spots
 
