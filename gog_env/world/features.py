@@ -11,8 +11,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import hypot
 
 from gog_env.world.designs import Banner, Charge, Color, Pattern, contrast
@@ -105,7 +107,7 @@ class _Part:
 
 def features(banner: Banner) -> tuple[Feature, ...]:
     """The parts of a banner that a person would name without doubt, the most striking first."""
-    parts = list(_parts(banner))
+    parts = _named(_Same(banner))
     groups: dict[tuple[str, str], list[_Part]] = {}
     for part in parts:
         groups.setdefault((part.name, part.color.name), []).append(part)
@@ -121,10 +123,7 @@ def features(banner: Banner) -> tuple[Feature, ...]:
 
 def bears(banner: Banner, feature: Feature) -> bool:
     """Whether anybody might say that the banner has such a part: a like part in a like colour, in any number."""
-    return any(
-        _like(part.name, feature.part, _LIKE_PARTS) and _like(part.color.name, feature.color, _LIKE_COLORS)
-        for part in _parts(banner)
-    )
+    return (feature.part, feature.color) in _likely(_Same(banner))
 
 
 def color_aliases(color: str) -> tuple[str, ...]:
@@ -132,8 +131,9 @@ def color_aliases(color: str) -> tuple[str, ...]:
     return _ALIASES.get(color, (color,))
 
 
-def _like(one: str, other: str, groups: tuple[frozenset[str], ...]) -> bool:
-    return one == other or any(one in group and other in group for group in groups)
+def _alike(name: str, groups: tuple[frozenset[str], ...]) -> frozenset[str]:
+    """All that may be taken for a thing of this name, itself included."""
+    return frozenset((name,)).union(*(group for group in groups if name in group))
 
 
 def _is_clear(group: list[_Part], color: str) -> bool:
@@ -141,6 +141,36 @@ def _is_clear(group: list[_Part], color: str) -> bool:
         return False
     sizes = [part.size for part in group]
     return max(sizes) < 2 * min(sizes)  # a great cross and three small ones are not "four crosses"
+
+
+class _Same:
+    """A banner as a key: equal to itself alone, which spares the hash of all that is on it."""
+
+    __slots__ = ("banner",)
+
+    def __init__(self, banner: Banner) -> None:
+        self.banner = banner
+
+    def __hash__(self) -> int:
+        return id(self.banner)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.banner is self.banner
+
+
+@functools.lru_cache(maxsize=256)
+def _named(key: _Same) -> tuple[_Part, ...]:
+    """The parts of a banner; a scene's are asked about many times over."""
+    return tuple(_parts(key.banner))
+
+
+@functools.lru_cache(maxsize=256)
+def _likely(key: _Same) -> frozenset[tuple[str, str]]:
+    """Every (part, colour) that somebody might see on a banner."""
+    shown = {(part.name, part.color.name) for part in _named(key)}
+    return frozenset(
+        pair for name, color in shown for pair in product(_alike(name, _LIKE_PARTS), _alike(color, _LIKE_COLORS))
+    )
 
 
 def _parts(banner: Banner) -> Iterator[_Part]:
