@@ -18,6 +18,7 @@ from agents.card import NANO
 from agents.chats import read_chats, write_chats
 from agents.demonstrations import Demonstrator, chat_rows, demonstrate, write_demonstrations
 from agents.lmm import LmmPolicy, load_model
+from agents.policies import FILLS
 from agents.settings import episode_config
 from benchmarks import replay as replay_command
 from gog_env.tasks import read_tasks
@@ -252,7 +253,7 @@ def test_the_oracle_glances_where_one_thing_fills_the_picture(world: SimpleNames
     for task in tasks:
         action = policy.act([Episode(task).view])[0]
         x0, y0, x1, y1 = task.regions[0]
-        fills = len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= 0.25
+        fills = len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= FILLS
         assert isinstance(action, Glance if fills else Gaze)
 
 
