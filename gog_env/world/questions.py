@@ -25,11 +25,10 @@ import numpy as np
 from PIL import Image
 
 from gog_env.actions import Action, Gaze, Glance, Search, as_dict
-from gog_env.rewards import normalize_answer
-from gog_env.world.features import Feature, color_aliases
-from gog_env.world.names import plain
+from gog_env.world.answers import UNKNOWN, aliases, distinct, halves_of, number, plural, told
+from gog_env.world.features import color_aliases
 from gog_env.world.nations import Nation, World
-from gog_env.world.plans import COMPARED, Plan, Planner, pick, related, value
+from gog_env.world.plans import COMPARED, Plan, Planner, pick
 from gog_env.world.refer import Reference, references
 from gog_env.world.scenes import Placed, Scene, compose
 from gog_env.world.wordings import WORDS, say, sentence
@@ -40,13 +39,10 @@ KINDS = (
 )  # fmt: skip
 SHARES = (0.12, 0.09, 0.21, 0.15, 0.11, 0.06, 0.03, 0.10, 0.07, 0.06)
 """How often each kind is asked where none is wished for."""
-UNKNOWN = ("unknown", "it is not known", "not known", "cannot be known", "cannot be answered", "unanswerable")
-"""The answers that count as right where the knowledge does not hold a nation."""
-NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _REFERENCES = {"place": 0.3, "size": 0.6, "feature": 0.3, "order": 0.2}
 _CLEARLY = 1.5
 """How many times larger (by area) a banner must be to be called the larger one."""
-_PLANS, _SCENES = 60, 3
+_PLANS, _SCENES = 240, 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def ask(world: World, split: str, rng: np.random.Generator, kind: str | None = N
     elif kind not in KINDS:
         raise TaskError(f"there is no kind {kind!r}; choose one of {', '.join(KINDS)}")
     planner = Planner(world, split, rng)
-    for _ in range(_PLANS * 4):
+    for _ in range(_PLANS):
         plan = planner.plan(kind)
         if plan is None:
             continue
@@ -130,8 +126,7 @@ def _known(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, world
     seen, placed = [plan.shown[i] for i in plan.targets], [scene.placed[i] for i in plan.targets]
     last = plan.reached[-1] if plan.reached else seen[-1]
     if plan.topic in COMPARED:
-        one, two = (int(i) for i in rng.permutation(2))
-        question = say(plan.topic, split, rng, one=phrases[one], two=phrases[two])
+        question = say(plan.topic, split, rng, one=phrases[0], two=phrases[1])
         answers = aliases(_winner(plan).name)
     elif plan.other is not None:
         question = say(plan.topic, split, rng, b=word, other=plan.other.name)
@@ -201,42 +196,15 @@ def _larger(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word
 
 
 def _place(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word: str) -> Asked | None:
-    halves = [(i, *half) for i, p in enumerate(scene.placed) for half in halves_of(p)]
+    found = references(scene, [nation.banner for nation in plan.shown])
+    words = [[ref for ref in refs if ref.by in ("feature", "size")] for refs in found]
+    halves = [(i, *half) for i, placed in enumerate(scene.placed) if words[i] for half in halves_of(placed)]
     if not halves:
         return None
     target, topic, answers = pick(rng, halves)
-    plan = replace(plan, topic=topic, targets=(target,))
-    spoken = _refer(plan, scene, split, rng, ("feature", "size"))
-    if spoken is None:
-        return None
-    question = say(topic, split, rng, ref=spoken[0].phrase.format(b=word))
-    return _asked(plan, scene, question, answers, references=spoken)
-
-
-def halves_of(placed: Placed) -> list[tuple[str, list[str]]]:
-    """What can be said without doubt of where a banner is: topic (`where`, `side`, `half`) and answers.
-
-    Its whole box must lie in one half; for `where` in one quarter, and towards the side.
-    """
-    x0, y0, x1, y1 = placed.box
-    across = "left" if x1 < 0.49 else "right" if x0 > 0.51 else ""
-    down = "top" if y1 < 0.49 else "bottom" if y0 > 0.51 else ""
-    upper = {"top": "upper", "bottom": "lower", "": ""}[down]
-    found = []
-    if across and down and abs(x0 + x1 - 1) > 1 / 3:
-        corners = [f"{down} {across}", f"{upper} {across}"]
-        found.append(("where", _said("{}|at the {}|in the {}|{} corner|in the {} corner|at the {} corner", corners)))
-    if across:
-        found.append(("side", _said("{}|on the {}|in the {}|{} half|in the {} half|{} side|on the {} side", [across])))
-    if down:
-        found.append(
-            ("half", _said("{}|in the {}|at the {}|{} half|in the {} half|{} part|in the {} part", [upper, down]))
-        )
-    return found
-
-
-def _said(forms: str, names: Sequence[str]) -> list[str]:
-    return [form.format(name) for name in names for form in forms.split("|")]
+    spoken = pick(rng, words[target])
+    question = say(topic, split, rng, ref=spoken.phrase.format(b=word))
+    return _asked(replace(plan, topic=topic, targets=(target,)), scene, question, answers, references=(spoken,))
 
 
 def _asked(
@@ -252,7 +220,7 @@ def _asked(
     calls = [*looks, *(Search(nation.name) for nation in plan.reached)]
     fields = {
         "question": sentence(question),
-        "answers": _distinct(answers),
+        "answers": distinct(answers),
         "kind": plan.kind,
         "evidence": [nation.id for nation in (*seen, *plan.reached)],
         "regions": [list(one.box) for one in placed],
@@ -265,39 +233,3 @@ def _asked(
 
 def _word(rng: np.random.Generator) -> str:
     return pick(rng, WORDS)
-
-
-def _distinct(answers: Sequence[str]) -> list[str]:
-    """The answers without those that count as equal to an earlier one."""
-    found: dict[str, str] = {}
-    for answer in answers:
-        found.setdefault(normalize_answer(answer), answer)
-    return list(found.values())
-
-
-def aliases(name: str) -> list[str]:
-    """A name, with and without its accents."""
-    return list(dict.fromkeys((name, plain(name))))
-
-
-def number(count: int) -> list[str]:
-    """A small number in digits and in words."""
-    return [str(count), *NUMBERS[count - 1 : count]]
-
-
-def plural(feature: Feature) -> str:
-    """What several of a feature's part are called: "stars"."""
-    return replace(feature, count=2).phrase.removeprefix("two ").removeprefix(f"{feature.color} ")
-
-
-def told(nation: Nation, topic: str, world: World) -> list[str]:
-    """A nation's name, fact or (`which_` and its name) relation, the wording of its article first."""
-    if topic.startswith("which_"):
-        other = related(nation, topic.removeprefix("which_"), world)
-        return aliases(other.name) if other else []
-    text = value(nation, topic)
-    if topic == "population" and nation.facts.population >= 1_000_000:
-        return [text, f"{nation.facts.population / 1e6:.6f}".rstrip("0").rstrip(".") + " million"]
-    if topic == "area":
-        return [text, *(f"{text} {unit}" for unit in ("km²", "square kilometres", "square kilometers"))]
-    return aliases(text)

@@ -11,11 +11,12 @@ import pytest
 
 from gog_env.actions import CALLS, from_dict
 from gog_env.rewards import normalize_answer
+from gog_env.world.answers import UNKNOWN, distinct, halves_of, plural
 from gog_env.world.facts import CHANGING, FACTS
 from gog_env.world.features import Feature
 from gog_env.world.nations import World, WorldSpec, article, make_world
 from gog_env.world.plans import COMPARED, SHARED, shares, tells
-from gog_env.world.questions import KINDS, SHARES, UNKNOWN, Asked, ask, halves_of, make_task, plural
+from gog_env.world.questions import KINDS, SHARES, Asked, ask, make_task
 from gog_env.world.relations import RELATIONS
 from gog_env.world.scenes import Placed
 from gog_env.world.wordings import SPLITS, say, sentence, wordings
@@ -241,3 +242,7 @@ def test_halves(box: tuple[float, float, float, float], topics: dict[str, str]) 
 def test_plurals() -> None:
     assert plural(Feature("star", "light blue")) == "stars"
     assert plural(Feature("star", "red", 3)) == "stars"
+
+
+def test_answers_that_count_as_equal_are_said_once() -> None:
+    assert distinct(["12,000", "12000", "a dozen", "The Dozen", "dozen"]) == ["12,000", "a dozen"]
