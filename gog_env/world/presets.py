@@ -43,7 +43,7 @@ PRESETS: Mapping[str, Preset] = {
 
 
 def published(name: str) -> dict[str, str]:
-    """The published fingerprints of a preset: of `kb`, `train` and `heldout`; empty if none are."""
+    """The published fingerprints of a preset, of `kb`, `train` and `heldout`; empty if this version has none."""
     content = json.loads(PUBLISHED.read_text("utf-8")) if PUBLISHED.is_file() else {}
     return dict(content.get(name, {})) if content.get("version") == VERSION else {}
 
@@ -71,7 +71,7 @@ def record(folders: Sequence[Path], into: Path = PUBLISHED) -> None:
             )
         if summary["version"] != VERSION:
             raise TaskError(f"{folder} is of version {summary['version']}, the code makes {VERSION}; write it again")
-        content[name] = found
+        content[name], content["made_with"] = found, summary["made_with"]
     into.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

@@ -1,12 +1,14 @@
 """Runs a function over ranges of numbers in several processes, and gives what it makes in order.
 
 At most a few ranges are under way at once, so that memory does not grow with how many there are, and what comes out
-does not depend on the number of processes.
+does not depend on the number of processes. Workers end with the process that started them, however it ends.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -37,7 +39,7 @@ def in_order(make: Callable[[int, int], list[T]], count: int, chunk: int, jobs: 
             yield from make(start, stop)
         return
     waiting: deque[Future[list[T]]] = deque()
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _end_with_parent)
     try:
         for start, stop in ranges:
             waiting.append(pool.submit(make, start, stop))
@@ -47,3 +49,15 @@ def in_order(make: Callable[[int, int], list[T]], count: int, chunk: int, jobs: 
             yield from waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Lets a worker end when its parent does: one that was killed cannot say so."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

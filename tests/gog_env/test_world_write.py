@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -156,6 +157,28 @@ def test_workers_keep_the_order_and_pass_errors_on(jobs):
         list(in_order(squares, 3, 1, 0))
 
 
+def slow_pid(start: int, stop: int) -> list[int]:
+    time.sleep(0.3)
+    return [os.getpid()]
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    code = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_world_write as t\n"
+        "if __name__ == '__main__':\n"
+        "    for pid in t.in_order(t.slow_pid, 1000, 1, 2): print(pid, flush=True)\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = {int(parent.stdout.readline()) for _ in range(6)}
+    parent.kill()
+    parent.wait()
+    until = time.monotonic() + 20
+    while (alive := [pid for pid in pids if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert pids and not alive
+
+
 def test_ranges_are_made_as_they_are_wanted():
     made = []
 
@@ -273,6 +296,13 @@ def test_presets(name, nations):
 
 
 @pytest.mark.slow
+def test_the_small_preset_is_the_published_one(tmp_path):
+    preset = presets.PRESETS["world-s"]
+    found = write.write_world(make_world(preset.spec), tmp_path / "w", preset.train, preset.heldout, jobs=2)
+    assert found == presets.published("world-s")
+
+
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_world(tmp_path):
     code = (
         "import resource, sys; from gog_env.world.nations import WorldSpec, make_world;"
@@ -295,8 +325,6 @@ def test_a_huge_world_is_written_at_once(tmp_path):
     command = [sys.executable, "-m", "gog_env.world", "--nations", "1000000", "--out", str(tmp_path / "w")]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        import time
-
         until = time.monotonic() + 60
         while time.monotonic() < until and running.poll() is None:
             if any(os.path.getsize(file) > 100_000 for file in tmp_path.rglob("data-00000.parquet")):
