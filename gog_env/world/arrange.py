@@ -16,8 +16,9 @@ _FRAMED = 20.0
 """The same where banners are framed."""
 LEAST, LEAST_OF_PAIR = 63.0, 94.0
 """Least width of a banner's cloth, and of look-alikes that hang side by side, in units."""
-_WIDTHS = {1: (84, 142), 2: (80, 142), 3: (72, 132), 4: (68, 120), 5: (65, 108), 6: (64, 96), 7: (63, 88), 8: (63, 82)}
+_WIDTHS = {1: (84, 142), 2: (80, 142), 3: (72, 132), 4: (68, 120), 5: (65, 108), 6: (64, 96), 7: (63, 90), 8: (63, 86)}
 _LONGEST_ROW = 5
+_STANDS_OUT = 1.27
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _filling(zone: Zone, dice: Dice, flat: bool) -> Spot:
 
 
 def _sizes(count: int, pair: bool, widths: tuple[float, float], dice: Dice, spread: float = 1.0) -> list[float]:
-    """Widths, mostly unlike; the first two about equal where they are a pair."""
+    """Widths, mostly unlike; the first two about equal where they are a pair; in many scenes one stands out."""
     low, high = widths
     middle = dice.between(low, low + 0.75 * (high - low)) if spread < 1 else 0.0
     sizes = []
@@ -98,6 +99,12 @@ def _sizes(count: int, pair: bool, widths: tuple[float, float], dice: Dice, spre
             sizes.append(min(high, max(low, middle * dice.between(1 - spread, 1 + spread))))
         else:
             sizes.append(low * (high / low) ** dice.between(0, 1))
+    roll, one = dice.between(0, 1), dice.whole(0, count - 1)
+    if spread > 0.2 and roll < 0.6:  # by area a good third larger or smaller than any other
+        large = roll < 0.42
+        most, least = (high / _STANDS_OUT, low) if large else (high, low * _STANDS_OUT)
+        sizes = [max(least, min(most, size)) for size in sizes]
+        sizes[one] = dice.between(0.96, 1.0) * high if large else low * dice.between(1.0, 1.03)
     if pair:
         first = dice.between(LEAST_OF_PAIR, max(LEAST_OF_PAIR + 4, min(high, 126)))
         sizes[:2] = [first, max(LEAST_OF_PAIR, first * dice.between(0.95, 1.05))]
@@ -137,7 +144,7 @@ def _scattered(
                 return None
             continue
         for _ in range(40):
-            height = width / dice.between(1.36, 1.7)
+            height = width / dice.between(1.4, 1.62)
             x, y = (dice.between(0, 1), dice.between(0, 1)) if loose else cells[k]
             spread = 0.0 if loose else 0.13
             x, y = x + dice.between(-spread, spread), y + dice.between(-spread, spread) * 1.3
