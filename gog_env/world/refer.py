@@ -130,8 +130,9 @@ def _orders(scene: Scene, i: int) -> list[Reference]:
     offered = []
     for place, side in ((left, "left"), (right, "right")):
         if place == 1:
-            offered.append((f"the {side}most {{b}}{tail}", f"1 {side} {which}"))
-        if place <= (len(row) + 1) // 2 or side == "left":
+            words = (f"the {side}most {{b}}{tail}", f"the {{b}} furthest to the {side}{tail}")
+            offered += [(phrase, f"1 {side} {which}") for phrase in words]
+        elif place <= (len(row) + 1) // 2 or side == "left":
             offered.append((f"the {_ORDINALS[place]} {{b}} from the {side}{tail}", f"{place} {side} {which}"))
     if left == right and len(row) > 1:
         offered.append((f"the middle {{b}}{tail}" if tail else "the {b} in the middle", f"{left} left {which}"))

@@ -1,0 +1,195 @@
+"""A contact sheet: a page of scenes with the question, what has to be looked at, the shortest calls and the answer.
+
+    python -m gog_env.world.sheet --out runs/sheet.png --preset world-m --split train --kind look_alike
+    python -m gog_env.world.sheet --out docs/world.png --preset world-m      # the page in the README
+
+Numbered frames are drawn around the gold boxes in the order in which they are to be looked at. A page goes through the
+kinds of questions one by one and shows every setting about equally often. Same arguments, same page.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from gog_env.actions import Search, from_dict
+from gog_env.world.names import plain
+from gog_env.world.nations import World, make_world
+from gog_env.world.presets import PRESETS
+from gog_env.world.questions import KINDS, make_task
+from index.errors import TaskError, cli
+
+_FINE = 2
+_WIDTH, _HEIGHT = 328, 246
+_CELL_HEIGHT, _GAP, _MARGIN = 366, 18, 22
+_PAPER, _CARD, _LINE = "#f6f5f1", "#ffffff", "#d9d6ce"
+_INK, _GREY, _GOOD = "#22242a", "#6a6d75", "#1f7a4d"
+_FRAMES = ("#d55e00", "#0072b2", "#008a65", "#b5588f")
+_DRAWS = 12
+"""Among so many tasks for a place on the page the one with the setting is taken that came least so far."""
+
+
+def sheet(
+    world: World, split: str = "heldout", columns: int = 3, rows: int = 4, kind: str | None = None, seed: int = 0
+) -> Image.Image:
+    """Draws a page of tasks.
+
+    Args:
+        world: whose tasks.
+        split: "train" or "heldout".
+        columns: how many scenes lie side by side.
+        rows: how many lie above each other.
+        kind: one of `questions.KINDS`; None: all in turn.
+        seed: decides which.
+
+    Returns:
+        An RGB page, 346 x 384 pixels a scene and a margin.
+
+    Raises:
+        TaskError: the world has no such tasks.
+    """
+    if columns < 1 or rows < 1:
+        raise TaskError(f"a page of {columns} x {rows} scenes is empty; give --columns and --rows of 1 or more")
+    size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, 2 * _MARGIN + rows * (_CELL_HEIGHT + _GAP) - _GAP)
+    page = Image.new("RGB", (size[0] * _FINE, size[1] * _FINE), _PAPER)
+    shown: Counter[str] = Counter()
+    for place in range(columns * rows):
+        wanted = kind or KINDS[place % len(KINDS)]
+        drawn = [make_task(world, split, np.random.default_rng([seed, place, k]), wanted) for k in range(_DRAWS)]
+        fields, picture = min(drawn, key=lambda task: shown[task[0]["setting"]])
+        shown[fields["setting"]] += 1
+        row, column = divmod(place, columns)
+        _card(page, _MARGIN + column * (_WIDTH + _GAP), _MARGIN + row * (_CELL_HEIGHT + _GAP), fields, picture)
+    return page.reduce(_FINE)
+
+
+def _card(page: Image.Image, left: float, top: float, fields: Mapping[str, Any], picture: Image.Image) -> None:
+    pen = ImageDraw.Draw(page)
+    box = tuple(value * _FINE for value in (left - 6, top - 6, left + _WIDTH + 6, top + _CELL_HEIGHT))
+    pen.rounded_rectangle(box, 7 * _FINE, fill=_CARD, outline=_LINE, width=_FINE)
+    scaled = picture.resize((_WIDTH * _FINE, _HEIGHT * _FINE), Image.Resampling.BICUBIC)
+    page.paste(scaled, (round(left * _FINE), round(top * _FINE)))
+    for number, region in enumerate(fields["regions"], start=1):
+        x0, y0, x1, y1 = (edge * side for edge, side in zip(region, (_WIDTH, _HEIGHT) * 2, strict=True))
+        _frame(pen, (left + x0, top + y0, left + x1, top + y1), number)
+    x, y, width = left + 6, top + _HEIGHT + 9, _WIDTH - 12
+    kind = fields["kind"].replace("_", " ")
+    _text(pen, x, y, kind.upper(), 9.5, _FRAMES[0], bold=True)
+    x_calls = x + _width(kind.upper(), 9.5, True) + 10
+    _text(pen, x_calls, y - 0.5, _fitted(_calls(fields["calls"]), 10.5, left + _WIDTH - 6 - x_calls), 10.5, _GREY)
+    y += 18
+    sizes = (14.0, 13.5, 13.0, 12.5, 12.0, 11.5)
+    room = _CELL_HEIGHT - _HEIGHT - 56
+    size = next((s for s in sizes if len(_wrapped(fields["question"], s, width)) * s * 1.28 <= room), 11.0)
+    for line in _wrapped(fields["question"], size, width)[:5]:
+        _text(pen, x, y, line, size, _INK, bold=True)
+        y += size * 1.28
+    _text(pen, x, top + _CELL_HEIGHT - 25, _fitted(fields["answers"][0], 13.5, width, True), 13.5, _GOOD, bold=True)
+
+
+def _calls(calls: Sequence[Mapping[str, Any]]) -> str:
+    """The shortest calls in a few words: "gaze · search “Toruna”"."""
+    told = []
+    for call in calls:
+        action = from_dict(dict(call))
+        told.append(f"search “{action.query}”" if isinstance(action, Search) else type(action).__name__.lower())
+    return " · ".join(told) or "no search"
+
+
+def _frame(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int) -> None:
+    """A numbered frame around what has to be looked at."""
+    x0, y0, x1, y1 = box
+    color = _FRAMES[(number - 1) % len(_FRAMES)]
+    for grow, width, ink in ((3.0, 4.0, "#ffffff"), (2.0, 2.0, color)):
+        edges = tuple(value * _FINE for value in (x0 - grow, y0 - grow, x1 + grow, y1 + grow))
+        pen.rectangle(edges, outline=ink, width=round(width * _FINE))
+    tag = tuple(value * _FINE for value in (x0 - 3, y0 - 18, x0 + 12, y0 - 3))
+    pen.rounded_rectangle(tag, 3 * _FINE, fill=color, outline="#ffffff", width=_FINE)
+    middle = ((x0 + 4.5) * _FINE, (y0 - 10.5) * _FINE)
+    pen.text(middle, str(number), font=_font(10.5, True), fill="#ffffff", anchor="mm")
+
+
+@lru_cache(maxsize=32)
+def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
+    name = f"Aileron-{'SemiBold' if bold else 'Regular'}.ttf"
+    return ImageFont.truetype(str(Path(__file__).parent.parent / "fonts" / name), size * _FINE)
+
+
+def _letters(text: str) -> str:
+    """The text in letters that the font has."""
+    return "".join(letter if ord(letter) <= 0xFF or not letter.isalpha() else plain(letter) for letter in text)
+
+
+def _width(text: str, size: float, bold: bool) -> float:
+    return _font(size, bold).getlength(_letters(text)) / _FINE
+
+
+def _text(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: float, color: str, bold: bool = False) -> None:
+    pen.text((x * _FINE, y * _FINE), _letters(text), font=_font(size, bold), fill=color)
+
+
+def _wrapped(text: str, size: float, width: float) -> list[str]:
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and _width(longer, size, True) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def _fitted(text: str, size: float, width: float, bold: bool = False) -> str:
+    """The text, cut with an ellipsis where it is wider."""
+    if _width(text, size, bold) <= width:
+        return text
+    while text and _width(text + "…", size, bold) > width:
+        text = text[:-1]
+    return text.rstrip() + "…"
+
+
+def save(page: Image.Image, out: str | Path) -> Path:
+    """Writes a page as PNG; colours lose their last bit, which nobody sees and which takes a sixth of the file.
+
+    Raises:
+        TaskError: the folder cannot be written to.
+    """
+    file = Path(out)
+    page = page.point([value & 254 | value >> 7 for value in range(256)] * 3)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        page.save(file, format="PNG", optimize=True)
+    except OSError as error:
+        raise TaskError(f"{file} cannot be written ({error.strerror or error}); give another --out") from error
+    return file
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draws a page and says where it is."""
+    parser = argparse.ArgumentParser(
+        prog="python -m gog_env.world.sheet",
+        description="Draw a page of scenes with their questions, gold boxes, shortest calls and answers.",
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="PNG file to write")
+    parser.add_argument("--preset", choices=sorted(PRESETS), default="world-s", help="which world (default: world-s)")
+    parser.add_argument("--split", choices=("train", "heldout"), default="heldout", help="default: heldout")
+    parser.add_argument("--columns", type=int, default=3, help="scenes side by side (default: 3)")
+    parser.add_argument("--rows", type=int, default=4, help="scenes above each other (default: 4)")
+    parser.add_argument("--kind", choices=KINDS, help="only this kind of question (default: all in turn)")
+    parser.add_argument("--seed", type=int, default=0, help="decides which tasks (default: 0)")
+    args = parser.parse_args(argv)
+    world = make_world(PRESETS[args.preset].spec)
+    page = sheet(world, args.split, args.columns, args.rows, args.kind, args.seed)
+    file = save(page, args.out)
+    print(f"wrote {file}: {page.width} x {page.height} pixels, {file.stat().st_size / 1024:.0f} KiB")
+
+
+if __name__ == "__main__":
+    cli(main)
