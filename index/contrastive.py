@@ -2,7 +2,8 @@
 
 - Clean pictures, loose crops of them (`index.augment`) and texts meet in one space by symmetric InfoNCE (Radford et al.
   2021, section 2.3).
-- Easy negatives teach little: half of a batch are groups of look-alikes, a fifth are recoloured or mirrored copies.
+- Easy negatives teach little: three quarters of a batch are groups of look-alikes, an eighth are recoloured or
+  mirrored copies.
 - Transformer matrices are trained by Muon (Jordan et al. 2024), everything else by AdamW.
 - Step n draws from a generator seeded by (seed, n): no step depends on how much randomness another one used.
 """
@@ -54,14 +55,16 @@ def draw_batch(near: Tensor, batch: int, generator: torch.Generator) -> tuple[Te
         generator: source of randomness.
 
     Returns:
-        int64 rows, and how many of them at the end are copies of others (to be restyled): about a fifth. Before these
-        come groups of a row with three of its look-alikes (half of the batch), and single rows.
+        int64 rows, and how many of them at the end are copies of others (to be restyled): about an eighth. Before these
+        come groups of a row with three of its look-alikes, mostly the closest (three quarters), and single rows.
     """
     n = len(near)
-    copies = batch // 5
-    groups = batch // 8
+    copies = batch // 8
+    groups = batch * 3 // 16
     seeds = torch.randperm(n, generator=generator)
     picks = torch.randint(near.shape[1], (min(groups, n), 3), generator=generator)
+    closest = torch.rand((len(picks), 1), generator=generator) < 0.6
+    picks = torch.where(closest, torch.arange(3).clamp(max=near.shape[1] - 1), picks)
     grouped = torch.cat((seeds[: len(picks), None], near[seeds[: len(picks)]].gather(1, picks)), dim=1).flatten()
     rows = torch.cat((grouped, seeds[len(picks) :]))
     first = torch.full((n,), len(rows)).scatter_reduce(0, rows, torch.arange(len(rows)), "amin")

@@ -1,10 +1,10 @@
 """Writes a knowledge source of many small banners with captions: what the shipped nano encoder learns from.
 
-    python -m gog_env.world.encoder_sources --out runs/banners --count 24000 --seed 0
+    python -m gog_env.world.encoder_sources --out runs/banners --count 36000 --seed 0
 
-- Two rows in five are flag-like: a random banner and three variants of it (a colour, the order of colours or a charge
-  changed). As many are rich banners in families that differ in one small detail; the last fifth are rich banners of
-  their own. Neighbours that differ in one detail are the negatives worth learning from.
+- One row in five is flag-like: a random banner and three variants of it (a colour, the order of colours or a charge
+  changed). Three in five are rich banners in families that differ in one small detail; the last fifth are rich banners
+  of their own. Neighbours that differ in one detail are the negatives worth learning from.
 - The source is a folder with one Parquet file in the layout of any user's source (`id`, `title`, `text`, `image`), so
   that `index.train_encoder` knows nothing of banners. Pictures are small (120x80), about a kilobyte each.
 - Banner i depends on (seed, i) alone: a larger count begins with the smaller one's rows.
@@ -30,7 +30,7 @@ BLOCK = 20
 """Rows after which the mixture begins anew."""
 FAMILY = 4
 """Rows of a family: a banner and its variants, or siblings."""
-_PLAIN, _SIBLINGS = 8, 8  # rows of a block; the rest are rich banners of their own
+_PLAIN, _SIBLINGS = 4, 12  # rows of a block; the rest are rich banners of their own
 _STREAMS = {
     "plain": 41,
     "variant": 42,
@@ -40,7 +40,7 @@ _STREAMS = {
 
 
 def banner_at(seed: int, number: int) -> Banner:
-    """The design of row `number`; a block holds two families of variants, two of siblings, and four rich banners."""
+    """The design of row `number`; a block holds a family of variants, three of siblings, and four rich banners."""
     block, row = divmod(number, BLOCK)
     group, member = divmod(row, FAMILY)
     if row < _PLAIN:
@@ -123,10 +123,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gog_env.world.encoder_sources",
         description="Write many small banners with captions as a knowledge source for index.train_encoder.",
-        epilog="example: python -m gog_env.world.encoder_sources --out runs/banners --count 24000 --seed 0",
+        epilog="example: python -m gog_env.world.encoder_sources --out runs/banners --count 36000 --seed 0",
     )
     parser.add_argument("--out", required=True, help="folder to make")
-    parser.add_argument("--count", type=int, default=24000, help="banners (default 24000)")
+    parser.add_argument("--count", type=int, default=36000, help="banners (default 36000)")
     parser.add_argument("--seed", type=int, default=0, help="decides every design (default 0)")
     args = parser.parse_args(argv)
     print(f"wrote {write_banners(args.out, args.count, args.seed)}")

@@ -25,7 +25,7 @@ from gog_env.world.patterns import ORLES
 from gog_env.world.tinctures import GRAND, RATIO, SMALL, Area, Scheme, bear, between, choose, on, scheme
 from gog_env.world.tokens import DIVISIONS
 
-DETAIL = (0.12, 0.16)
+DETAIL = (0.16, 0.19)
 """The size of the detail in which siblings differ, as a share of the banner's width."""
 MOST = 8
 """The largest family."""
@@ -236,7 +236,7 @@ def _odds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     """Eight small charges in a square, of which one has another tincture."""
     first = _charge(rng, colors, choose(rng, ("disc", "billet", "lozenge")), seat, size * 0.26)
     other = _clear(rng, colors, (*first.colors, *seat.under))
-    step = size * 0.6
+    step = size * 0.56
     places = [(i * step, j * step * RATIO) for j in (-1, 0, 1) for i in (-1, 0, 1) if i or j]
     marks = [replace(first, x=first.x + u, y=first.y + v) for u, v in places]
     return [tuple(replace(m, colors=(other,)) if i == k else m for i, m in enumerate(marks)) for k in range(MOST)]
@@ -246,7 +246,7 @@ def _counts(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     """Four to eleven small charges in a ring of one size."""
     first = _charge(rng, colors, choose(rng, ("disc", "lozenge", "billet")), seat, size * 0.19)
     x, y = seat.middle
-    reach = size * 0.85
+    reach = size * 0.75
     return [
         tuple(
             replace(first, x=x + reach * sin(2 * pi * k / n), y=y - reach * RATIO * cos(2 * pi * k / n))
