@@ -76,7 +76,7 @@ def test_result_loads_and_reports(source: Path, tiny: Path, tmp_path: Path) -> N
 
 
 def test_training_lowers_the_loss(source: Path, tiny: Path, tmp_path: Path) -> None:
-    out = train([source], tmp_path / "encoder", steps=60, batch=16, model=tiny, threads=1)
+    out = train([source], tmp_path / "encoder", steps=75, batch=16, model=tiny, threads=1)  # three means of 25 steps
     curve = json.loads((out / REPORT_NAME).read_text())["curve"]
     assert curve[-1]["loss"] < 0.8 * curve[0]["loss"]
 
@@ -209,7 +209,7 @@ def test_batches_hold_each_row_once_and_look_alikes() -> None:
     assert near.shape == (100, 12)
     assert not (near == torch.arange(100)[:, None]).any()
     rows, copies = contrastive.draw_batch(near, 40, torch.Generator().manual_seed(2))
-    assert len(rows) == 40 and copies == 8
+    assert len(rows) == 40 and copies == 5
     kept = rows[:-copies].tolist()
     assert len(set(kept)) == len(kept) and set(rows[-copies:].tolist()) <= set(kept)
     assert set(near[kept[0]].tolist()) & set(kept)
