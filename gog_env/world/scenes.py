@@ -27,7 +27,7 @@ from gog_env.world.places import place_names
 from gog_env.world.settings import SETTINGS as _SETTINGS
 from gog_env.world.settings import Setting
 from gog_env.world.settings.brushes import HIGH, RGB, Canvas, Dice, Point, Zone, hue, mix
-from gog_env.world.things import lay
+from gog_env.world.things import THINGS, lay
 from index.images import Box
 
 SIZE = (448, 336)
@@ -154,7 +154,7 @@ def _try(
         Hung(_moved(piece, unit), mount, spot.row) for piece, mount, spot in zip(pieces, mounts, spots, strict=True)
     ]
     hang(canvas, hung, dice)
-    stage.front(canvas, dice)
+    stage.front(canvas, dice, taken)
     picture = canvas.done()
     for piece, mount in zip(pieces, mounts, strict=True):
         if mount != "frame" and stage.shadow:
@@ -234,7 +234,9 @@ def _covered(
 ) -> np.ndarray:
     """Lays a thing over an edge of a banner, if it stays clear of the middle and of other banners; what is seen."""
     height, width = piece.alpha.shape
-    item, x, y = lay(dice.of(stage.things), piece.outline, picture.height, dice)
+    low = piece.outline[3] > 0.58 * picture.height  # heads reach up to low banners only
+    name = dice.of([name for name in stage.things if low or THINGS[name].tall is not None])
+    item, x, y = lay(name, piece.outline, picture.height, dice)
     there = (x, y, x + item.width, y + item.height)
     cover = Image.new("L", (width, height))
     cover.paste(item.getchannel("A"), (x - piece.left, y - piece.top))

@@ -125,9 +125,10 @@ def _rosette(canvas: Canvas, high: float, dice: Dice) -> None:
 
 def _onlooker(canvas: Canvas, high: float, dice: Dice) -> None:
     coat, hair = lit(near(dice.of(props.COATS), dice), 0.72), lit(dice.of(props.HAIRS), 0.8)
-    canvas.box(0.12, 1.9, 1.88, high, coat)
-    canvas.pie(1, 1.92, 0.88, 180, 360, coat, 0.62)
-    canvas.box(1.2, 1.5, 1.88, high, lit(coat, 0.86))
+    canvas.box(0.12, 1.94, 1.88, high, coat)
+    canvas.pie(1, 1.95, 0.88, 180, 360, coat, 0.55)
+    shade = [(1.25, 1.45), (1.5, 1.53), (1.7, 1.66), (1.84, 1.85), (1.88, 1.95), (1.88, high), (1.4, high)]
+    canvas.poly(shade, lit(coat, 0.86))
     canvas.box(0.78, 1.0, 1.22, 1.5, lit(dice.of(props.SKINS), 0.7))
     canvas.disc(1, 0.62, 0.5, hair, 0.6)
     canvas.disc(0.86, 0.45, 0.28, lit(hair, 1.2), 0.3)

@@ -19,7 +19,7 @@ class Setting:
 
     Attributes:
         paint: paints everything behind the banners, given where these are (boxes in units).
-        front: paints what stands before their poles.
+        front: paints what stands before their poles, given the same.
         zone: where banners may hang, as shares of width and height (x0, y0, x1, y1).
         mounts: what single banners hang on, of `hanging.MOUNTS`; drawn at random.
         line: what the banners of a row hang on.
@@ -30,7 +30,7 @@ class Setting:
     """
 
     paint: Callable[[Canvas, Dice, Sequence[Zone]], None]
-    front: Callable[[Canvas, Dice], None]
+    front: Callable[[Canvas, Dice, Sequence[Zone]], None]
     zone: Zone
     mounts: tuple[str, ...]
     line: str

@@ -19,7 +19,7 @@ _EVENINGS = (  # sky from above to the horizon
 )
 _WARM = tuple(map(hue, ("ffd98a", "ffe6ae", "ffb868", "ffcf78")))
 _SHORE = 226.0
-_BLOCK = 118.0
+_BLOCK, _TALL = 118.0, (110.0, 86.0)
 BLOCKS = 12
 """How many blocks of houses there are in each light; which ones make a skyline is thrown."""
 
@@ -39,7 +39,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         canvas.glow(x, y, size * 4, (255, 244, 214), 0.5)
         canvas.disc(x, y, size, (255, 246, 222))
     else:
-        canvas.glow(dice.between(40, wide - 40), _SHORE - 12, 100, (255, 226, 160), 0.9, 0.6)
+        canvas.glow(dice.between(40, wide - 40), _SHORE - 12, 80, (255, 226, 160), 0.9, 0.6)
     for k in range(dice.whole(2, 4)):  # bars of cloud, lit from below
         x, y, half = dice.between(0, wide), dice.between(50, 150), dice.between(50, 110)
         color = mix(evening[2], evening[1], 0.5 - 0.1 * k)
@@ -48,7 +48,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     for row in (0, 1):
         x = -dice.between(0, _BLOCK)
         while x < wide:
-            canvas.stamp(_town(canvas.unit, row, dice.whole(0, BLOCKS - 1), palette), x, 96)
+            canvas.stamp(_town(canvas.unit, row, dice.whole(0, BLOCKS - 1), palette), x, _SHORE - _TALL[row])
             x += _BLOCK - 3
     canvas.box(0, _SHORE - 3, wide, _SHORE, lit(mix(evening[0], evening[1], 0.5), 0.45))
     water = [mix(evening[2], evening[0], 0.45), lit(evening[0], 0.8)]
@@ -61,7 +61,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         )
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints the promenade with lamps, strings of bulbs and people who stroll."""
     wide, ground = canvas.wide, hue(dice.of(("4a4658", "544a52", "40465a")))
     canvas.ramp(290, 336, [lit(ground, 1.05), lit(ground, 0.8)])
@@ -84,17 +84,14 @@ def front(canvas: Canvas, dice: Dice) -> None:
         for px, py in points[1:-1]:
             canvas.glow(px, py + 2, 10, (255, 214, 140), 0.7)
         props.lights(canvas, points[0], points[-1], points[7][1] - (points[0][1] + points[-1][1]) / 2, bulbs, dice)
-    for _ in range(dice.whole(2, 5)):
-        x, foot = dice.between(8, wide - 8), dice.between(302, 330)
-        tall = 66 + (foot - 302) * 0.7
-        canvas.glow(x + 4, foot + 1, tall * 0.28, hue("16141e"), 0.8, 0.16)
-        props.person(canvas, x, foot, tall, dice, hue("201e34"), 0.36)
+    air = (hue("201e34"), 0.36)
+    props.people(canvas, dice, taken, dice.whole(2, 5), (302, 330), (66, 86), hue("16141e"), air=air)
 
 
 @lru_cache(maxsize=2 * BLOCKS * len(_EVENINGS))
 def _town(unit: float, row: int, number: int, palette: int) -> Image.Image:
-    """A few houses and towers with lit windows, 130 units high; `row`: 0 far, 1 near."""
-    dice, foot = Dice(2000 + 2 * number + row), 130.0
+    """A few houses and towers with lit windows; `row`: 0 far, 1 near."""
+    dice, foot = Dice(2000 + 2 * number + row), _TALL[row]
     above, middle, low, _ = (hue(code) for code in _EVENINGS[palette])
     color = lit(mix(above, middle, 0.5), 0.62) if row else lit(mix(middle, low, 0.45), 0.8)
     canvas = sprite(unit, _BLOCK, foot)
@@ -111,7 +108,8 @@ def _town(unit: float, row: int, number: int, palette: int) -> Image.Image:
                     wx, wy = x + 3 + i * 7, top + 4 + j * 8
                     canvas.box(wx, wy, wx + 2.6, wy + 3.8, mix(shade, dice.of(_WARM), dice.between(0.45, 1)))
         x += broad
-    return canvas.image
+    hidden = 0 if row else 22 * unit  # the foot of the far houses is behind the near ones
+    return canvas.image.crop((0, 0, canvas.image.width, round(canvas.image.height - hidden)))
 
 
 def _roof(canvas: Canvas, x: float, top: float, broad: float, shade: RGB, kind: int) -> None:

@@ -29,7 +29,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     top, low, far, meadow = map(hue, dice.of(_DAYS))
     wide = canvas.wide
     canvas.ramp(0, 236, [top, mix(top, low, 0.5), low])
-    canvas.glow(dice.between(0, wide), dice.between(0, 110), 100, (255, 250, 226), 0.65)
+    canvas.glow(dice.between(0, wide), dice.between(0, 110), 80, (255, 250, 226), 0.65)
     props.clouds(canvas, 22, 120, mix(low, (255, 255, 255), 0.65), dice, dice.whole(2, 5))
     if dice.chance(0.45):
         _air_balloon(canvas, dice.between(40, wide - 40), dice.between(40, 110), dice.between(13, 22), dice)
@@ -51,7 +51,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         props.person(canvas, x, foot, 24 + (foot - 262), dice, low, 0.25)
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints lights, balloons and the crowd."""
     wide = canvas.wide
     if dice.chance(0.7):

@@ -19,7 +19,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     wall, wide = near(hue(dice.of(_WALLS)), dice, 0.05), canvas.wide
     canvas.ramp(0, 216, [lit(wall, 0.86), lit(wall, 1.06)])
     for x0, y0, x1, y1 in taken:  # lamps above shine on what hangs here
-        reach = (x1 - x0) * 0.95 + 12
+        reach = (x1 - x0) * 0.8 + 8
         canvas.glow((x0 + x1) / 2, (y0 + y1) / 2 - 6, reach, lit(mix(wall, (255, 240, 210), 0.25), 1.15), 0.55, 0.85)
     canvas.box(0, 0, wide, 8, mix(wall, (250, 246, 236), 0.75))
     canvas.box(0, 8, wide, 10.5, lit(wall, 0.6))
@@ -41,18 +41,16 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
             hung.append((x - 6, y - 6, x + width + 6, y + height + 6))
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints visitors and what stands on the floor."""
     wide = canvas.wide
     if dice.chance(0.6):
         _bench(canvas, dice.between(60, wide - 130), dice.between(312, 324), dice)
     if dice.chance(0.5):
-        _plinth(canvas, dice.of((24.0, wide - 24, wide * 0.5)), 296, dice)
-    for _ in range(dice.whole(1, 4)):
-        x, foot = dice.between(14, wide - 14), dice.between(292, 330)
-        tall = 78 + (foot - 292) * 0.55
-        canvas.glow(x, foot + 1, tall * 0.3, hue("2a1c12"), 0.8, 0.16)
-        (props.visitor if dice.chance(0.8) else props.person)(canvas, x, foot, tall, dice)
+        x = props.free(canvas, dice, taken, 20, 200)
+        if x is not None:
+            _plinth(canvas, x, 296, dice)
+    props.people(canvas, dice, taken, dice.whole(1, 4), (292, 330), (78, 99), hue("2a1c12"), away=0.8)
     if dice.chance(0.4):
         props.pot(canvas, dice.of((16.0, wide - 16)), 294, 20, dice)
     if dice.chance(0.4):  # a rope on brass posts

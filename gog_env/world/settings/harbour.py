@@ -30,11 +30,11 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     wide = canvas.wide
     canvas.ramp(0, HORIZON, [top, mix(top, low, 0.55), low])
     sun = dice.between(20, wide - 20)
-    canvas.glow(sun, dice.between(40, 140), 100, (255, 250, 228), 0.8)
+    canvas.glow(sun, dice.between(40, 140), 80, (255, 250, 228), 0.8)
     props.clouds(canvas, 18, 120, mix(low, (255, 255, 255), 0.6), dice, dice.whole(3, 5))
     _coast(canvas, mix(hue("5f7a6a"), low, 0.45), low, dice)
     canvas.ramp(HORIZON, _QUAY + 4, [far, mix(far, close, 0.6), close])
-    canvas.glow(sun, HORIZON + 20, 80, (255, 250, 228), 0.5, 0.5)
+    canvas.glow(sun, HORIZON + 20, 60, (255, 250, 228), 0.5, 0.5)
     for _ in range(46):  # ripples, longer towards us
         y = HORIZON + 3 + (_QUAY - HORIZON) * dice.between(0, 1) ** 1.4
         half = 2 + (y - HORIZON) * 0.1
@@ -49,7 +49,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         canvas.stamp(_boat(canvas.unit, dice.whole(0, BOATS - 1)), dice.between(-30, wide - 60), y - 74)
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints the quay and what stands on it, and gulls."""
     wide, stone = canvas.wide, near(hue(dice.of(("a39a8c", "8f8a84", "b5a68e"))), dice, 0.04)
     canvas.ramp(_QUAY + 6, 336, [lit(stone, 1.02), lit(stone, 0.82)])
@@ -69,11 +69,7 @@ def front(canvas: Canvas, dice: Dice) -> None:
         props.crate(canvas, x + 12, 302, 26, 20, dice)
     if dice.chance(0.6):
         props.barrel(canvas, dice.between(10, wide - 36), 326, 22, 30, dice)
-    for _ in range(dice.whole(1, 3)):
-        x, foot = dice.between(20, wide - 20), dice.between(300, 328)
-        tall = 66 + (foot - 300) * 0.7
-        canvas.glow(x + 3, foot + 1, tall * 0.28, hue("3a342e"), 0.8, 0.16)
-        props.person(canvas, x, foot, tall, dice)
+    props.people(canvas, dice, taken, dice.whole(1, 3), (300, 328), (66, 86), hue("3a342e"))
     for _ in range(dice.whole(2, 6)):
         props.gull(canvas, dice.between(10, wide - 10), dice.between(14, 190), dice.between(5, 10), hue("f6f4ee"), dice)
 

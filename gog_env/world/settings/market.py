@@ -57,7 +57,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         x += dice.between(132, 190)
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints lanterns above, and who is shopping."""
     wide = canvas.wide
     if dice.chance(0.6):
@@ -66,11 +66,7 @@ def front(canvas: Canvas, dice: Dice) -> None:
         canvas.line(line, 0.9, hue("3a342e"))
         for at in line[1:-1:2]:
             props.lantern(canvas, at[0], at[1], dice.between(5.5, 7.5), dice.of(_LANTERNS))
-    for _ in range(dice.whole(2, 4)):
-        x, foot = dice.between(10, wide - 10), dice.between(306, 330)
-        tall = 84 + (foot - 306) * 0.8
-        canvas.glow(x + 4, foot + 1, tall * 0.28, hue("4a4036"), 0.8, 0.16)
-        props.person(canvas, x, foot, tall, dice)
+    props.people(canvas, dice, taken, dice.whole(2, 4), (306, 330), (84, 103), hue("4a4036"))
     if dice.chance(0.6):
         x = dice.between(0, wide - 60)
         for k in range(dice.whole(1, 3)):
@@ -87,18 +83,18 @@ def _arcade(canvas: Canvas, stone: RGB, dice: Dice) -> None:
     canvas.poly([(-5, top), (wide + 5, top), (wide + 5, top - 22), (-5, top - 22)], roof)
     for k in range(3):
         canvas.line([(0, top - 5 - 6 * k), (wide, top - 5 - 6 * k)], 0.8, lit(roof, 0.85))
-    canvas.ramp(top, 250, [lit(stone, 1.04), lit(stone, 0.9)])
-    canvas.box(0, top - 2, wide, top + 3, lit(stone, 1.15))
-    canvas.box(0, top + 3, wide, top + 5, lit(stone, 0.8))
-    canvas.box(0, 150, wide, 154, lit(stone, 1.12))
-    canvas.box(0, 154, wide, 156, lit(stone, 0.8))
     x = -dice.between(0, step)
     shutter = near(hue(dice.of(("5c7a6a", "7a4a40", "4f6480", "8a7a5a"))), dice)
     bay = sprite(canvas.unit, step, 250 - top)
+    bay.ramp(0, 250 - top, [lit(stone, 1.04), lit(stone, 0.9)])
     _bay(bay, step, top, stone, shutter)
+    solid = bay.image.convert("RGB")
     while x < wide:
-        canvas.stamp(bay.image, x, top)
+        canvas.stamp(solid, x, top)
         x += step
+    for y, tall in ((top - 2, 5), (150, 4)):  # cornices
+        canvas.box(0, y, wide, y + tall, lit(stone, 1.14))
+        canvas.box(0, y + tall, wide, y + tall + 2, lit(stone, 0.8))
 
 
 def _bay(canvas: Canvas, step: float, top: float, stone: RGB, shutter: RGB) -> None:

@@ -8,7 +8,7 @@ from math import cos, pi, sin
 
 from PIL import Image
 
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Point, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Point, Zone, hue, lit, mix, near, sprite
 
 PEOPLE = 64
 """How many people there are; who is there is thrown for every picture."""
@@ -43,10 +43,48 @@ def person(
     canvas.stamp(_person(canvas.unit, dice.whole(0, PEOPLE - 1), tall, haze, far), x - tall * 0.25, foot - tall * 1.06)
 
 
-def visitor(canvas: Canvas, x: float, foot: float, tall: float, dice: Dice) -> None:
-    """Somebody who turns away from us, to look at what is there."""
-    tall = 6 * max(1, round(tall / 6))
-    canvas.stamp(_person(canvas.unit, dice.whole(0, PEOPLE - 1), tall, None, -1.0), x - tall * 0.25, foot - tall * 1.06)
+def free(canvas: Canvas, dice: Dice, taken: Sequence[Zone], half: float, top: float) -> float | None:
+    """Where something of this half width that reaches up to `top` hides behind no banner; None if hardly anywhere."""
+    for _ in range(6):
+        x = dice.between(half * 0.6, canvas.wide - half * 0.6)
+        if not any(x0 - half - 8 < x < x1 + half + 8 and y1 + 8 > top for x0, _, x1, y1 in taken):
+            return x
+    return None
+
+
+def people(
+    canvas: Canvas,
+    dice: Dice,
+    taken: Sequence[Zone],
+    count: int,
+    feet: tuple[float, float],
+    talls: tuple[float, float],
+    shadow: RGB,
+    air: tuple[RGB, float] | None = None,
+    away: float = 0.0,
+) -> None:
+    """People who stand about, the nearer the larger, none of them behind a banner.
+
+    Args:
+        canvas: what they are painted on.
+        dice: decides who and where.
+        taken: where the banners are.
+        count: how many, if there is room.
+        feet: from where to where down the picture they stand.
+        talls: how tall they are at the one and the other.
+        shadow: its colour on the ground.
+        air: the colour of the air, and how much of it lies between.
+        away: the share that turns away from us.
+    """
+    for foot in sorted(dice.between(*feet) for _ in range(count)):
+        tall = talls[0] + (talls[1] - talls[0]) * (foot - feet[0]) / (feet[1] - feet[0])
+        x = free(canvas, dice, taken, tall * 0.2, foot - tall)
+        if x is not None:
+            canvas.glow(x + 3, foot + 1, tall * 0.28, shadow, 0.8, 0.16)
+            number, tall = dice.whole(0, PEOPLE - 1), 6 * round(tall / 6)
+            far = -1.0 if dice.chance(away) else air[1] if air else 0.0
+            image = _person(canvas.unit, number, tall, air[0] if air else None, far)
+            canvas.stamp(image, x - tall * 0.25, foot - tall * 1.06)
 
 
 @lru_cache(maxsize=2048)
@@ -56,7 +94,7 @@ def _person(unit: float, number: int, tall: float, haze: RGB | None, far: float)
     x, foot = tall * 0.25, tall * 1.06
 
     def tone(color: RGB) -> RGB:
-        return mix(color, haze, far) if haze else color
+        return mix(color, haze, far) if haze and far > 0 else color
 
     coat, skin, hair = tone(near(dice.of(COATS), dice)), tone(dice.of(SKINS)), tone(dice.of(HAIRS))
     trousers = tone(near(hue(dice.of(("2e3440", "4b4238", "5a5f6b", "39322c"))), dice))

@@ -19,7 +19,7 @@ _PALETTES = (  # walls that go together, and a sky
 )
 _ROOFS = ("8a4b3a", "6f5a50", "5b6670", "7a3f35")
 _SHUTTERS = ("4f6f5c", "3f6078", "7a3f3a", "c7b18a", "5a5560")
-_GROUND = 272.0
+_GROUND, _EAVES, _BODY = 272.0, 4.0, 54.0
 HOUSES = 5
 """How many houses there are in each colour; which ones stand in a street is thrown."""
 
@@ -32,8 +32,10 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     x, last = -dice.between(0, 70), ""
     while x < canvas.wide:
         wall = dice.of([code for code in walls if code != last])
-        canvas.stamp(house := _house(canvas.unit, wall, dice.whole(0, HOUSES - 1)), x - 4, 0)
-        width = house.width / canvas.unit - 8
+        roof, body = _house(canvas.unit, wall, dice.whole(0, HOUSES - 1))
+        canvas.stamp(roof, x - _EAVES, 0)
+        canvas.stamp(body, x, _BODY)
+        width = body.width / canvas.unit
         x, last = x + width, wall
     stone = near(hue(dice.of(("a39d94", "9a948f", "b0a594"))), dice, 0.04)
     canvas.box(0, _GROUND, canvas.wide, _GROUND + 7, lit(stone, 1.12))
@@ -47,15 +49,11 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
             canvas.disc(k * step - shift, y, step * 0.4, shade, 1.4 + row * 0.55)
 
 
-def front(canvas: Canvas, dice: Dice) -> None:
+def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     """Paints who and what stands in the street."""
     if dice.chance(0.5):
         props.lamp(canvas, dice.between(20, canvas.wide - 20), 290, dice.between(120, 150), hue("f4e6b8"), dice)
-    for _ in range(dice.whole(2, 4)):
-        x, foot = dice.between(10, canvas.wide - 10), dice.between(284, 318)
-        tall = 52 + (foot - 284) * 0.75
-        canvas.disc(x + tall * 0.1, foot, tall * 0.22, hue("6a655f"), tall * 0.04)
-        props.person(canvas, x, foot, tall, dice)
+    props.people(canvas, dice, taken, dice.whole(2, 4), (284, 318), (52, 78), hue("3a3632"))
     for _ in range(dice.whole(0, 2)):
         props.pot(canvas, dice.between(10, canvas.wide - 10), 279, dice.between(12, 17), dice)
     if dice.chance(0.4):
@@ -63,11 +61,11 @@ def front(canvas: Canvas, dice: Dice) -> None:
 
 
 @lru_cache(maxsize=HOUSES * sum(len(walls) for walls, _ in _PALETTES))
-def _house(unit: float, code: str, number: int) -> Image.Image:
-    """A house from roof to pavement, with 4 units of air on both sides."""
+def _house(unit: float, code: str, number: int) -> tuple[Image.Image, Image.Image]:
+    """A house in two parts: roof and eaves, with air around them, and the solid rest down to the pavement."""
     dice = Dice(int(code, 16) * 100 + number)
-    x, width, wall = 4.0, dice.between(86, 138), near(hue(code), dice, 0.05)
-    canvas = sprite(unit, width + 8, _GROUND)
+    x, width, wall = _EAVES, dice.whole(86, 138), near(hue(code), dice, 0.05)
+    canvas = sprite(unit, width + 2 * _EAVES, _GROUND)
     top, roof = dice.between(20, 46), near(hue(dice.of(_ROOFS)), dice)
     _roof(canvas, x, width, top, roof, wall, dice)
     canvas.box(x, top, x + width, _GROUND, wall)
@@ -86,9 +84,11 @@ def _house(unit: float, code: str, number: int) -> Image.Image:
         y = top + 11 + floor * step
         for i in range(count):
             cx = x + width * (i + 0.5) / count
-            _window(canvas, cx, y, min(9.5, width / count * 0.24), step * 0.72, wall, glass, shutter, dice)
+            _window(canvas, cx, y, min(9.5, width / count * 0.24), min(step * 0.72, 46), wall, glass, shutter, dice)
     _shop(canvas, x + 5, shop + 6, x + width - 5, wall, dice)
-    return canvas.image
+    left, right, split = round(x * unit), round((x + width) * unit), round(_BODY * unit)
+    body = canvas.image.crop((left, split, right, round(_GROUND * unit))).convert("RGB")
+    return canvas.image.crop((0, 0, canvas.image.width, split)), body
 
 
 def _roof(canvas: Canvas, x: float, width: float, top: float, roof: RGB, wall: RGB, dice: Dice) -> None:
