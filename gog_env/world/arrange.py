@@ -181,26 +181,9 @@ def _rows(
         if row == pair_row:
             at = dice.whole(0, len(members))
             members[at:at] = [0, 1] if dice.chance(0.5) else [1, 0]
-        room = (zone[2] - zone[0] - gap) / share - gap
-        most = min(high, room * 0.93)
-        if most < LEAST:
+        sizes = _row_sizes(members, row == pair_row, (low, high), zone[2] - zone[0], 0.1 if even else 0.35, dice, gap)
+        if sizes is None:
             return None
-        sizes = dict(
-            zip(members, _sizes(share, False, (min(low, most), most), dice, 0.1 if even else 0.35), strict=True)
-        )
-        if row == pair_row:
-            rest = share - 2
-            pair_most = min(126.0, (zone[2] - zone[0] - rest * (LEAST + 2 * gap)) / 2 - 3 * gap)
-            if pair_most < LEAST_OF_PAIR:
-                return None
-            sizes[0] = dice.between(LEAST_OF_PAIR, pair_most)
-            sizes[1] = max(LEAST_OF_PAIR, min(pair_most, sizes[0] * dice.between(0.96, 1.04)))
-            left = (zone[2] - zone[0] - sizes[0] - sizes[1] - (share + 3) * gap) / max(rest, 1) - gap
-            for member in members:
-                if member > 1:
-                    sizes[member] = min(sizes[member], left)
-            if rest and left < LEAST:
-                return None
         ratio = dice.between(1.36, 1.66)
         band = (zone[0], zone[1] + row * depth, zone[2], zone[1] + (row + 1) * depth)
         pair_at = min(members.index(0), members.index(1)) if row == pair_row else -1
@@ -211,6 +194,30 @@ def _rows(
     if any(not a.apart(b, gap * 0.5) for i, a in enumerate(placed) for b in placed[:i] if a.row != b.row):
         return None
     return placed
+
+
+def _row_sizes(
+    members: list[int], pair: bool, widths: tuple[float, float], wide: float, spread: float, dice: Dice, gap: float
+) -> dict[int, float] | None:
+    """Widths for the members of a row, 0 and 1 large and alike if they are a pair; None if the row is too short."""
+    share = len(members)
+    most = min(widths[1], 0.93 * ((wide - gap) / share - gap))
+    if most < LEAST:
+        return None
+    drawn = _sizes(share, False, (min(widths[0], most), most), dice, spread)
+    sizes = dict(zip(members, drawn, strict=True))
+    if pair:
+        rest = share - 2
+        largest = min(126.0, (wide - rest * (LEAST + 2 * gap)) / 2 - 3 * gap)
+        if largest < LEAST_OF_PAIR:
+            return None
+        sizes[0] = dice.between(LEAST_OF_PAIR, largest)
+        sizes[1] = max(LEAST_OF_PAIR, min(largest, sizes[0] * dice.between(0.96, 1.04)))
+        left = (wide - sizes[0] - sizes[1] - (share + 3) * gap) / max(rest, 1) - gap
+        if rest and left < LEAST:
+            return None
+        sizes |= {member: min(sizes[member], left) for member in members if member > 1}
+    return sizes
 
 
 def _along(

@@ -43,9 +43,8 @@ def _beyond(a: Point, b: Point, share: float) -> Point:
 def _pole(canvas: Canvas, corners: tuple[Point, ...], dice: Dice) -> None:
     top, _, foot, _ = corners
     color, thick = hue(dice.of(_WOODS)), dice.between(2.6, 4.2)
-    head, end = _beyond(foot, top, 0.08), _beyond(top, foot, dice.between(1.2, 5))
-    if end[1] > HIGH + 10:
-        end = _beyond(top, foot, (HIGH + 10 - foot[1]) / max(foot[1] - top[1], 1))
+    ground = max(foot[1] + 6, dice.between(0.87, 0.97) * HIGH)
+    head, end = _beyond(foot, top, 0.08), _beyond(top, foot, (ground - foot[1]) / max(foot[1] - top[1], 1))
     shift = -thick / 2
     points = [(head[0] + shift, head[1]), (end[0] + shift, end[1])]
     canvas.line(points, thick, lit(color, 0.8))

@@ -36,7 +36,7 @@ SETTINGS = tuple(_SETTINGS)
 """The names of the settings."""
 MOST = 9
 """How many banners a scene may show."""
-_COVERED = 0.12
+_COVERED, _FILLS = 0.12, 0.35
 _EDGE = 0.13
 """What may be hidden lies in this share of a banner's box along each edge."""
 
@@ -92,13 +92,15 @@ def compose(
         The scene; `placed` is in the order of `banners`.
 
     Raises:
-        ValueError: too few or too many banners for what is asked, or no such setting.
+        ValueError: too few or too many banners for what is asked, no such setting, or another shape.
     """
     count = len(banners)
     if not 1 <= count <= MOST or (fill and count != 1) or (pair and count < 2):
         raise ValueError(f"a scene shows 1 to {MOST} banners (1 to fill it, 2 or more with a pair), not {count}")
     if setting is not None and setting not in _SETTINGS:
         raise ValueError(f"no setting {setting!r}; choose one of {', '.join(_SETTINGS)}")
+    if not (size[1] >= 120 and 1.2 <= size[0] / size[1] <= 1.6):
+        raise ValueError(f"a scene of {size[0]} x {size[1]} pixels: make it about 4 by 3, at least 120 pixels high")
     dice = Dice(rng)
     name = setting or dice.of(SETTINGS)
     stage = _SETTINGS[name]
@@ -168,6 +170,8 @@ def _try(
     ]
     picture = _lit(picture, stage, dice)
     boxes = [_box(mask, piece, size) for mask, piece in zip(seen, pieces, strict=True)]
+    if arrangement == "filling" and (boxes[0][2] - boxes[0][0]) * (boxes[0][3] - boxes[0][1]) < _FILLS:
+        return None
     placed = []
     for (nation, _), box, place, mask, piece in zip(banners, boxes, place_names(boxes), seen, pieces, strict=True):
         rest = int(np.count_nonzero(mask))

@@ -169,6 +169,7 @@ def test_other_sizes_show_the_same():
         (2, {"fill": True}, "1 to fill"),
         (1, {"pair": True}, "2 or more"),
         (1, {"setting": "moon"}, "choose one of street"),
+        (1, {"size": (300, 400)}, "about 4 by 3"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(count, options, message):

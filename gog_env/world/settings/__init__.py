@@ -66,6 +66,6 @@ SETTINGS: dict[str, Setting] = {
     "dusk": Setting(
         dusk.paint, dusk.front, (0.02, 0.05, 0.98, 0.78), ("pole",), "rope",
         ("lantern", "garland", "butterfly", "onlooker"),
-        (("fff0d0", "9a94b8"), ("ffe4c0", "a494a8"), ("fff4e0", "8f96b8")), 0.0,
+        (("fff2d8", "b6b0cc"), ("ffe8c8", "bcaebc"), ("fff6e6", "b0b4cc")), 0.0,
     ),
 }  # fmt: skip
