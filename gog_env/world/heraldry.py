@@ -41,9 +41,14 @@ class Family:
 
 def rich_banner(rng: Rng) -> Banner:
     """A full design: a field with ordinaries or charges or both, never one that a country flies."""
-    while is_flown(banner := _rich(rng)):
+    while is_flown(banner := _rich(rng)) or _is_poor(banner):
         pass
     return banner
+
+
+def _is_poor(banner: Banner) -> bool:
+    """One figure on a plain field: among many thousands somebody else bears the same."""
+    return banner.field.kind == "plain" and not banner.overlays and len(banner.charges) < 2
 
 
 def _rich(rng: Rng) -> Banner:
@@ -232,19 +237,9 @@ def _orders(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
     return [(Charge("billet", order, x, y, size * RATIO * 0.6, turn, 3),) for order in orders]
 
 
-def _odds(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    """Eight small charges in a square, of which one has another tincture."""
-    first = _charge(rng, colors, choose(rng, ("disc", "billet", "lozenge")), seat, size * 0.26)
-    other = _clear(rng, colors, (*first.colors, *seat.under))
-    step = size * 0.56
-    places = [(i * step, j * step * RATIO) for j in (-1, 0, 1) for i in (-1, 0, 1) if i or j]
-    marks = [replace(first, x=first.x + u, y=first.y + v) for u, v in places]
-    return [tuple(replace(m, colors=(other,)) if i == k else m for i, m in enumerate(marks)) for k in range(MOST)]
-
-
 def _counts(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
-    """Four to eleven small charges in a ring of one size."""
-    first = _charge(rng, colors, choose(rng, ("disc", "lozenge", "billet")), seat, size * 0.19)
+    """Three to ten small charges in a ring of one size."""
+    first = _charge(rng, colors, choose(rng, ("disc", "lozenge", "billet")), seat, size * 0.17)
     x, y = seat.middle
     reach = size * 0.75
     return [
@@ -252,12 +247,12 @@ def _counts(rng: Rng, colors: Scheme, seat: Area, size: float) -> Forms:
             replace(first, x=x + reach * sin(2 * pi * k / n), y=y - reach * RATIO * cos(2 * pi * k / n))
             for k in range(n)
         )
-        for n in range(4, 4 + MOST)
+        for n in range(3, 3 + MOST)
     ]
 
 
 _DETAILS: dict[str, Callable[[Rng, Scheme, Area, float], Forms]] = {
-    "kind": _kinds, "turn": _turns, "division": _divisions, "order": _orders, "odd": _odds, "count": _counts,
+    "kind": _kinds, "turn": _turns, "division": _divisions, "order": _orders, "count": _counts,
 }  # fmt: skip
 WAYS = (*_DETAILS, "border")
 """What siblings differ in."""
