@@ -15,8 +15,10 @@ import numpy as np
 from gog_env.world.keyed import chance, key_of, mix
 from gog_env.world.names import Names
 
-CHANGED = 0.15
+CHANGED = 0.4
 """Share of the capitals, and of the rulers, that change from one snapshot to the next."""
+MOST_NAMES = 8_000_000
+"""Nations times snapshots at most, so that names do not run out."""
 CHANGING = ("capital", "ruler")
 """The facts that change."""
 _ANIMALS = tuple(
@@ -103,6 +105,12 @@ class FactBook:
         return f"{given(mix(self._given, number * 64 + turn) % given.short)} {surname}"
 
     def _name(self, kind: str, number: int, turn: int = 0) -> str:
-        """A name of its own for each nation and turn; nations beyond the knowledge take theirs from the end."""
+        """A name of its own for each nation and turn; nations beyond the knowledge take theirs from the end.
+
+        Those of the knowledge take less than `MOST_NAMES + nations`; what is left comes again and again for others.
+        """
         names = self._names[kind]
-        return names(number + turn * self._nations if number >= 0 else len(names) + 2 * number + turn)
+        if number >= 0:
+            return names(number + turn * self._nations)
+        left = (len(names) - MOST_NAMES - self._nations) // 2
+        return names(len(names) - 2 - 2 * ((-1 - number) % left) + turn)

@@ -5,6 +5,7 @@
 - A word falls into runs of vowels and consonants, and each run is one digit; no ending of any kind can be read as a
   syllable and another ending. Names of different kinds therefore never meet either, with or without their accents.
 - A permutation decided by the world's seed says which name a number has. Small numbers have short names.
+- Endings are of no real country, city or coin; a real name that the digits could spell all the same gets an x.
 - About one name in ten has a letter beyond ASCII.
 """
 
@@ -20,21 +21,28 @@ _MIDDLES = tuple(
     "b d dr g gr k l ld lm lv m n nd nk nt r rd rg rk rl rm rn rt rv s sh sk st t th thr v z".split()
 )  # fmt: skip
 _CODAS = ("", "k", "l", "m", "n", "nd", "r", "rn", "s", "sh", "t", "th")
-# endings that start with a vowel follow a middle, the others a coda
+# endings that start with a vowel follow a middle, the others a coda; none that real countries, cities or people have
 _ENDINGS = {
-    "nation": "ia ea or and esh una ara is oth een ova uay istan",
-    "capital": "burg port ton polis grad wick field dun mir sala holm ora en",
-    "surname": "ek ov son ani ell ez ur ald in iko",
-    "given": "a o i et el im an",
-    "river": "ine une ol eth ay ew",
-    "currency": "ar um al il ak u",
-    "place": "moor vale stead gate ford mere",
+    "nation": "othe olun uvia eldia ithra unde alor evane orrin",
+    "capital": "undel irath evar olme othra ulva brin mund gale gorn hame",
+    "surname": "olt erun ask idel ulm aive orek umri eval",
+    "given": "ith ulo emi av ovi itu",
+    "river": "uine ethe ewe oyle aith iss umel",
+    "currency": "ilk onde azu eft uvo uld imb",
+    "place": "moor hollow sward glade mead weir",
 }
-# the few countries and places that the digits could spell
+# real words, places and people that the digits could spell, or could when endings change
 _REAL = frozenset(
-    "armenia asia bolivia india ireland korea liberia moldova namibia nigeria pakistan poland romania siberia somalia"
-    " tunisia uruguay paraguay arabia bavaria kenia iberia".split()
-)
+    "aberdeen abrin agatha almond almund ambrin amiss ammond amund aragorn ararat armani arnolt arundel asgard"
+    " athabask avalor babatunde bereft bernevald bertolt boston burgunde calais caronde cashmere corliss corneval"
+    " cotonde cozumel damask darmoor denmead derulo dinar disav donald dormund dumonde dunav edith edmund estonia"
+    " eton fatemi fidel furniss galileo gargoyle gaurav genova genuine gironde grahame grasmere hadith hamburg"
+    " hindemith hirokazu idriss india ireland judith kazemi korea kurdistan lalonde lamothe lemonde leningrad"
+    " lilith martingale meredith milton moldova monolith moravia morgoth nazareth nigeria obitu olav ormonde"
+    " padova pakistan pavithra pavlov perceval poland pranav prentiss preston primeval putin regale remiss revolt"
+    " rial romania romulo ronald rosamund rosemead roskilde rushmoor rusholme sabrin silesia somalia stalin"
+    " stalingrad swift tanith thamesmead timothe tolar tormund tripolis tunisia verdun warwick yadav zenith".split()
+)  # fmt: skip
 _ACCENTS = {"a": "áåã", "e": "éèê", "i": "í", "o": "öóôø", "u": "üú", "n": "ñ", "c": "ç"}
 KINDS = tuple(_ENDINGS)
 ACCENTED = 0.1
@@ -84,7 +92,7 @@ class Names:
         self._accents = key_of("accents", kind, seed)
 
     def __len__(self) -> int:
-        """How many names there are: more than ten million, of `given` fewer."""
+        """How many names there are: more than ten million, of `given` and `place` more than three."""
         return self.short + self._long
 
     def __call__(self, number: int) -> str:
@@ -111,7 +119,7 @@ class Names:
             word = _VOWELS[vowel] + _MIDDLES[consonant] + word
         word = _ONSETS[number] + word
         if word in _REAL:
-            word += "l" if word[-1] in "aeiou" else "o"  # endings that no kind has
+            word += "x" if word[-1] in "aeiou" else "ax"  # no digit has an x
         return word
 
 

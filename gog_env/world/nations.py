@@ -19,7 +19,7 @@ import numpy as np
 
 from gog_env.world.articles import article_text
 from gog_env.world.designs import Banner
-from gog_env.world.facts import FACTS, FactBook, Facts, shown
+from gog_env.world.facts import FACTS, MOST_NAMES, FactBook, Facts, shown
 from gog_env.world.heraldry import family, rich_banner
 from gog_env.world.names import Names
 from gog_env.world.relations import FEWEST, RELATIONS, Regions, Relations
@@ -28,8 +28,6 @@ from index.errors import TaskError
 
 MOST = 1_000_000
 """Nations of the largest world: ids have six digits."""
-MOST_NAMES = 8_000_000
-"""Nations times snapshots at most, so that names do not run out."""
 STUBS = 0.25
 """Share of the nations of which articles tell about half."""
 SPLITS = ("train", "heldout")
@@ -159,7 +157,8 @@ class World:
 
         Args:
             split: whose tasks may show it.
-            k: 0 or more; even ones have a banner of their own, odd ones one of a family of the split.
+            k: 0 or more; even ones have a banner of their own, odd ones one of a family of the split. Names are new
+                for the first 400,000, beyond them some other stranger may have had them.
 
         Raises:
             TaskError: there is no such split, or `k` is below 0.
@@ -175,7 +174,7 @@ class World:
         else:
             banner = self._family(block)[SIBLINGS]
         name = self._names(len(self) + code % (len(self._names) - len(self)))
-        facts = self._facts.facts(-1 - code % MOST_NAMES)
+        facts = self._facts.facts(-1 - code)
         nation_id = f"W{self.spec.seed}-stranger-{code:06d}"
         return Nation(nation_id, -1 - code, name, banner, facts, Relations(), held, block, frozenset())
 
@@ -214,6 +213,8 @@ def make_world(spec: WorldSpec | None = None) -> World:
     spec = spec or WorldSpec()
     if spec.seed < 0:
         raise TaskError(f"seed {spec.seed} is negative; give 0 or more")
+    if spec.nations < 0:
+        raise TaskError(f"{spec.nations} nations: a negative number; ask for {2 * FEWEST} or more")
     if spec.nations > MOST:
         raise TaskError(f"{spec.nations} nations are too many; ask for {MOST} at most")
     if not 0 <= spec.heldout < 1:

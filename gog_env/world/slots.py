@@ -1,7 +1,8 @@
 """Where each nation of a world belongs: its split, its block, its family, its id, all computed from its number.
 
-Nations come in blocks of 12: six siblings, whose banners differ in one small detail, and six by themselves. A block is
-wholly for training or wholly held out. What is left over after the last whole block is for training, without siblings.
+Nations come in blocks of 12: five siblings, whose banners differ in one small detail, and seven by themselves. A
+block is wholly for training or wholly held out. What is left over after the last whole block is for training, without
+siblings.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import overload
 from gog_env.world.keyed import Permutation
 
 BLOCK = 12
-SIBLINGS = 6
+SIBLINGS = 5
 
 
 class Slots:
