@@ -18,10 +18,11 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gog_env.world.presets import PRESETS
 from index.errors import GoGError, IntegrityError, TaskError
 
 if TYPE_CHECKING:
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
     from index.knowledge import KnowledgeIndex
 
 
+_PRESET = PRESETS["world-s"]
+
+
 @dataclass(frozen=True)
 class EmbeddedSpec:
     """What is made, by default `world-s`: the world's `seed` and number of `nations`, and the tasks of each split."""
 
-    seed: int = 0
-    nations: int = 400
-    train: int = 600
-    heldout: int = 300
+    seed: int = _PRESET.spec.seed
+    nations: int = _PRESET.spec.nations
+    train: int = _PRESET.train
+    heldout: int = _PRESET.heldout
 
 
 SPEC = EmbeddedSpec()
@@ -123,9 +127,9 @@ def _tasks_path(split: str) -> Path:
 
 
 def _world() -> World:
-    from gog_env.world.nations import WorldSpec, make_world
+    from gog_env.world.nations import make_world
 
-    return make_world(WorldSpec(seed=SPEC.seed, nations=SPEC.nations, name="world-s"))
+    return make_world(replace(_PRESET.spec, seed=SPEC.seed, nations=SPEC.nations))
 
 
 def _world_key() -> str:
