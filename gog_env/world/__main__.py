@@ -10,7 +10,7 @@ from gog_env.world.nations import make_world
 from gog_env.world.presets import PRESETS, Preset, published
 from gog_env.world.questions import KINDS
 from gog_env.world.write import write_world
-from index.errors import TaskError, cli
+from index.errors import cli
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -18,19 +18,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = _parser().parse_args(argv)
     preset = PRESETS[args.preset]
     wanted = _wanted(args, preset)
-    if min(wanted.train, wanted.heldout) < 0:
-        raise TaskError(
-            f"--train {wanted.train} --heldout {wanted.heldout}: a negative number of tasks; give 0 or more"
-        )
     world = make_world(wanted.spec)
     options = {"kind": args.kind, "check": args.check, "jobs": args.jobs, "progress": True}
+    options |= {"seed": args.task_seed, "only_changed": args.only_changed}
     prints = write_world(world, args.out, wanted.train, wanted.heldout, **options)
-    print(f"wrote {args.out}: {len(world):,} nations, {wanted.train} training and {wanted.heldout} held-out tasks")
+    kept = ", of which those whose answer has changed" if args.only_changed else ""
+    print(
+        f"wrote {args.out}: {len(world):,} nations, {wanted.train} training and {wanted.heldout} held-out tasks{kept}"
+    )
     known = published(args.preset)
     for part, found in prints.items():
         same = wanted.spec == preset.spec
         if part != "kb":
-            same = same and not args.kind and getattr(wanted, part) == getattr(preset, part)
+            same = (
+                same
+                and not (args.kind or args.task_seed or args.only_changed)
+                and getattr(wanted, part) == getattr(preset, part)
+            )
         print(f"{part:8} {found}  {_verdict(found, known.get(part), same)}")
 
 
@@ -42,17 +46,21 @@ def _parser() -> argparse.ArgumentParser:
         "change the preset.",
         epilog="example: python -m gog_env.world --preset world-m --out runs/world-m --jobs 2",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist")
-    parser.add_argument(
-        "--preset", choices=sorted(PRESETS), default="world-s", help="default: world-s, the embedded one"
-    )
-    parser.add_argument("--seed", type=int, help="decides everything")
-    parser.add_argument("--nations", type=int, help="how many nations, up to a million")
-    parser.add_argument("--heldout-share", type=float, help="share of nations held out, such as 0.25")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist or be empty")
+    parser.add_argument("--preset", choices=list(PRESETS), default="world-s", help="default: world-s, the embedded one")
+    parser.add_argument("--seed", type=int, help="the world's seed: decides its nations (default: 0)")
+    parser.add_argument("--task-seed", type=int, default=0, help="the tasks' seed (default: 0)")
+    parser.add_argument("--nations", type=int, help=f"how many nations, up to a million (default: {_each('nations')})")
+    parser.add_argument("--heldout-share", type=float, help="share of nations held out (default: 0.25)")
     parser.add_argument("--snapshot", type=int, help="how often some capitals and rulers have changed (default: 0)")
-    parser.add_argument("--train", type=int, help="training tasks")
-    parser.add_argument("--heldout", type=int, help="tasks about held-out nations")
-    parser.add_argument("--kind", choices=KINDS, help="only tasks of this kind")
+    parser.add_argument("--train", type=int, help=f"training tasks (default: {_each('train')})")
+    parser.add_argument("--heldout", type=int, help=f"tasks about held-out nations (default: {_each('heldout')})")
+    parser.add_argument("--kind", choices=KINDS, help="only tasks of this kind (default: all kinds)")
+    parser.add_argument(
+        "--only-changed",
+        action="store_true",
+        help="keep only tasks whose answer is another than at snapshot 0 (default: keep all)",
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1); they change no byte")
     parser.add_argument(
         "--check",
@@ -61,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         help="let each task prove itself while it is written (default: yes)",
     )
     return parser
+
+
+def _each(what: str) -> str:
+    """What the presets have by default, one after another."""
+    numbers = [preset.spec.nations if what == "nations" else getattr(preset, what) for preset in PRESETS.values()]
+    return "the preset's, " + ", ".join(str(number) for number in numbers)
 
 
 def _wanted(args: argparse.Namespace, preset: Preset) -> Preset:

@@ -9,8 +9,8 @@ change of the world changes `VERSION`, and is recorded by
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,10 +77,12 @@ def record(folders: Sequence[Path], into: Path = PUBLISHED) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Records the fingerprints of the worlds in the folders that it is given."""
-    folders = [Path(name) for name in (sys.argv[1:] if argv is None else argv)]
-    if not folders:
-        raise TaskError("no folder is given; name the folders of written presets")
-    record(folders)
+    parser = argparse.ArgumentParser(
+        prog="python -m gog_env.world.presets",
+        description=f"Record the fingerprints of freshly written presets in {PUBLISHED.name}, as the published ones.",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="written with --preset and --out alone")
+    record(parser.parse_args(argv).folders)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gog_env.world.names import plain
 from gog_env.world.nations import World, make_world
 from gog_env.world.presets import PRESETS
 from gog_env.world.questions import KINDS, make_task
+from gog_env.world.scenes import SETTINGS
 from index.errors import TaskError, cli
 
 _FINE = 2
@@ -33,7 +35,7 @@ _PAPER, _CARD, _LINE = "#f6f5f1", "#ffffff", "#d9d6ce"
 _INK, _GREY, _GOOD = "#22242a", "#6a6d75", "#1f7a4d"
 _FRAMES = ("#d55e00", "#0072b2", "#008a65", "#b5588f")
 _DRAWS = 12
-"""Among so many tasks for a place on the page the one with the setting is taken that came least so far."""
+"""So many tasks at most are made for a place on the page, until one has a setting that came least so far."""
 
 
 def sheet(
@@ -62,7 +64,10 @@ def sheet(
     shown: Counter[str] = Counter()
     for place in range(columns * rows):
         wanted = kind or KINDS[place % len(KINDS)]
-        drawn = [make_task(world, split, np.random.default_rng([seed, place, k]), wanted) for k in range(_DRAWS)]
+        fewest = min(shown[setting] for setting in SETTINGS)
+        drawn: list[tuple[dict[str, Any], Image.Image]] = []
+        while len(drawn) < _DRAWS and not any(shown[task["setting"]] == fewest for task, _ in drawn):
+            drawn.append(make_task(world, split, np.random.default_rng([seed, place, len(drawn)]), wanted))
         fields, picture = min(drawn, key=lambda task: shown[task[0]["setting"]])
         shown[fields["setting"]] += 1
         row, column = divmod(place, columns)
@@ -78,7 +83,7 @@ def _card(page: Image.Image, left: float, top: float, fields: Mapping[str, Any],
     page.paste(scaled, (round(left * _FINE), round(top * _FINE)))
     for number, region in enumerate(fields["regions"], start=1):
         x0, y0, x1, y1 = (edge * side for edge, side in zip(region, (_WIDTH, _HEIGHT) * 2, strict=True))
-        _frame(pen, (left + x0, top + y0, left + x1, top + y1), number)
+        _frame(pen, (left + x0, top + y0, left + x1, top + y1), number, top - 3)
     x, y, width = left + 6, top + _HEIGHT + 9, _WIDTH - 12
     kind = fields["kind"].replace("_", " ")
     _text(pen, x, y, kind.upper(), 9.5, _FRAMES[0], bold=True)
@@ -103,16 +108,17 @@ def _calls(calls: Sequence[Mapping[str, Any]]) -> str:
     return " · ".join(told) or "no search"
 
 
-def _frame(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int) -> None:
-    """A numbered frame around what has to be looked at."""
+def _frame(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], number: int, highest: float) -> None:
+    """A numbered frame around what has to be looked at; its tag, above it, is never above `highest`."""
     x0, y0, x1, y1 = box
     color = _FRAMES[(number - 1) % len(_FRAMES)]
     for grow, width, ink in ((3.0, 4.0, "#ffffff"), (2.0, 2.0, color)):
         edges = tuple(value * _FINE for value in (x0 - grow, y0 - grow, x1 + grow, y1 + grow))
         pen.rectangle(edges, outline=ink, width=round(width * _FINE))
-    tag = tuple(value * _FINE for value in (x0 - 3, y0 - 18, x0 + 12, y0 - 3))
+    y_tag = max(y0 - 18, highest)
+    tag = tuple(value * _FINE for value in (x0 - 3, y_tag, x0 + 12, y_tag + 15))
     pen.rounded_rectangle(tag, 3 * _FINE, fill=color, outline="#ffffff", width=_FINE)
-    middle = ((x0 + 4.5) * _FINE, (y0 - 10.5) * _FINE)
+    middle = ((x0 + 4.5) * _FINE, (y_tag + 7.5) * _FINE)
     pen.text(middle, str(number), font=_font(10.5, True), fill="#ffffff", anchor="mm")
 
 
@@ -159,15 +165,24 @@ def save(page: Image.Image, out: str | Path) -> Path:
     """Writes a page as PNG; colours lose their last bit, which nobody sees and which takes a sixth of the file.
 
     Raises:
-        TaskError: the folder cannot be written to.
+        TaskError: `out` does not end in .png, or it cannot be written.
     """
-    file = Path(out)
+    file = _png(out)
     page = page.point([value & 254 | value >> 7 for value in range(256)] * 3)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         page.save(file, format="PNG", optimize=True)
     except OSError as error:
-        raise TaskError(f"{file} cannot be written ({error.strerror or error}); give another --out") from error
+        raise TaskError(
+            f"{file} cannot be written ({error.strerror or error}); give another --out, in a folder you may write to"
+        ) from error
+    return file
+
+
+def _png(out: str | Path) -> Path:
+    file = Path(out).expanduser()
+    if file.suffix.lower() != ".png":
+        raise TaskError(f"--out {file} does not end in .png; a page is written as PNG")
     return file
 
 
@@ -177,16 +192,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         prog="python -m gog_env.world.sheet",
         description="Draw a page of scenes with their questions, gold boxes, shortest calls and answers.",
     )
-    parser.add_argument("--out", required=True, metavar="FILE", help="PNG file to write")
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="world-s", help="which world (default: world-s)")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file to write, ending in .png")
+    parser.add_argument("--preset", choices=list(PRESETS), default="world-s", help="which world (default: world-s)")
     parser.add_argument("--split", choices=("train", "heldout"), default="heldout", help="default: heldout")
     parser.add_argument("--columns", type=int, default=3, help="scenes side by side (default: 3)")
     parser.add_argument("--rows", type=int, default=4, help="scenes above each other (default: 4)")
     parser.add_argument("--kind", choices=KINDS, help="only this kind of question (default: all in turn)")
-    parser.add_argument("--seed", type=int, default=0, help="decides which tasks (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="the world's seed: decides its nations (default: 0)")
+    parser.add_argument("--task-seed", type=int, default=0, help="the tasks' seed: decides which (default: 0)")
+    numbers = ", ".join(str(preset.spec.nations) for preset in PRESETS.values())
+    parser.add_argument("--nations", type=int, help=f"how many nations (default: the preset's, {numbers})")
+    parser.add_argument("--snapshot", type=int, default=0, help="how often capitals and rulers changed (default: 0)")
     args = parser.parse_args(argv)
-    world = make_world(PRESETS[args.preset].spec)
-    page = sheet(world, args.split, args.columns, args.rows, args.kind, args.seed)
+    if args.task_seed < 0:
+        raise TaskError(f"--task-seed {args.task_seed} is negative; give 0 or more")
+    _png(args.out)
+    spec = replace(PRESETS[args.preset].spec, seed=args.seed, snapshot=args.snapshot)
+    world = make_world(spec if args.nations is None else replace(spec, nations=args.nations))
+    page = sheet(world, args.split, args.columns, args.rows, args.kind, args.task_seed)
     file = save(page, args.out)
     print(f"wrote {file}: {page.width} x {page.height} pixels, {file.stat().st_size / 1024:.0f} KiB")
 

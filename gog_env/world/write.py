@@ -11,12 +11,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from importlib import metadata
 from pathlib import Path
@@ -31,9 +32,9 @@ from gog_env.world.checks import check_task
 from gog_env.world.nations import SPLITS, World, WorldSpec, article, make_world
 from gog_env.world.notes import count_notes, note
 from gog_env.world.presets import SUMMARY, VERSION
-from gog_env.world.questions import ask
+from gog_env.world.questions import KINDS, ask
 from gog_env.world.workers import in_order
-from index.errors import TaskError
+from index.errors import GoGError, TaskError
 from index.images import picture_hash
 from index.records import Document, document_hash
 from index.seal import publishing
@@ -53,13 +54,21 @@ def new_folder(out: str | Path) -> Iterator[Path]:
     """A folder to write in, which becomes `out` when the block ends well and vanishes otherwise.
 
     Raises:
-        TaskError: something is there already.
+        TaskError: something is there already, or the disk refuses (which is the cause).
     """
     out = Path(out).expanduser()
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise TaskError(f"{out} exists and is not empty; remove it or choose another --out")
-    with publishing(out) as folder:
-        yield folder
+    try:
+        if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+            raise TaskError(f"{out} exists and is not empty; remove it or choose another --out")
+        with publishing(out) as folder:
+            yield folder
+    except (OSError, GoGError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
+        full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free the disk or choose another --out" if full else "choose an --out where you may make folders"
+        raise TaskError(f"cannot write {out}: {cause.strerror or type(cause).__name__}; {advice}") from cause
 
 
 def write_knowledge(world: World, out: str | Path, jobs: int = 1, progress: bool = False) -> str:
@@ -97,6 +106,7 @@ def write_tasks(
     check: bool = False,
     jobs: int = 1,
     progress: bool = False,
+    only_changed: bool = False,
 ) -> str:
     """Writes `count` tasks of a split (scenes as JPEG).
 
@@ -110,6 +120,8 @@ def write_tasks(
         check: lets each task prove itself (`checks.check_task`).
         jobs: processes.
         progress: shows a bar.
+        only_changed: of the `count` tasks only those whose gold answer is another than at snapshot 0, under the ids
+            that they have among all.
 
     Returns:
         The fingerprint (hex).
@@ -117,19 +129,22 @@ def write_tasks(
     Raises:
         TaskError: `out` is taken, no such split or kind, `count` is less than 1, or a task that does not prove itself.
     """
-    if not world.split(split):
-        raise TaskError(f"no nation of this world is in the split {split!r}; make one with a share that is held out")
     if count < 1:
         raise TaskError(f"{count} tasks cannot be written; ask for at least 1")
+    _refuse(world, {split: count}, seed, kind, jobs, only_changed)
     digest = hashlib.sha256()
+    kept = 0
     with new_folder(out) as folder:
         (folder / "images").mkdir()
         with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
-            made = in_order(partial(_tasks, world.spec, split, seed, kind, check), count, 16, jobs)
+            made = in_order(partial(_tasks, world.spec, split, seed, kind, check, only_changed), count, 16, jobs)
             for entry in tqdm(made, f"{split} tasks", count, unit="task", disable=None if progress else True):
                 (folder / entry.row["file_name"]).write_bytes(entry.picture)
                 lines.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
                 digest.update(f"{entry.digest}\n".encode())
+                kept += 1
+        if not kept:
+            raise TaskError(f"no answer of {count} {split} tasks has changed; ask for more tasks or a later snapshot")
     return digest.hexdigest()
 
 
@@ -143,29 +158,55 @@ def write_world(
     check: bool = False,
     jobs: int = 1,
     progress: bool = False,
+    only_changed: bool = False,
 ) -> dict[str, str]:
     """Writes `out/kb`, `out/train` and `out/heldout`, all at once, and `out/world.json`, which says what they are.
 
-    A split of 0 tasks is left out.
+    A split of 0 tasks is left out. What cannot be is refused before anything is written.
 
     Returns:
         The fingerprint of each folder. For arguments and errors see `write_knowledge` and `write_tasks`.
     """
     prints = {}
+    counts = {split: number for split, number in zip(SPLITS, (train, heldout), strict=True) if number}
+    _refuse(world, counts, seed, kind, jobs, only_changed)
     with new_folder(out) as folder:
-        counts = {split: number for split, number in zip(SPLITS, (train, heldout), strict=True) if number}
         prints["kb"] = write_knowledge(world, folder / "kb", jobs, progress)
         for split, count in counts.items():
-            prints[split] = write_tasks(world, folder / split, split, count, seed, kind, check, jobs, progress)
+            prints[split] = write_tasks(
+                world, folder / split, split, count, seed, kind, check, jobs, progress, only_changed
+            )
+        tasks = {"train": train, "heldout": heldout, "seed": seed, "kind": kind}
         summary = {
             "version": VERSION,
             "spec": asdict(world.spec),
-            "tasks": {"train": train, "heldout": heldout, "seed": seed, "kind": kind},
+            "tasks": {**tasks, "only_changed": True} if only_changed else tasks,
             "fingerprints": prints,
             "made_with": {name: metadata.version(name) for name in ("numpy", "pillow")},
         }
         (folder / SUMMARY).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     return prints
+
+
+def _refuse(
+    world: World, counts: Mapping[str, int], seed: int, kind: str | None, jobs: int, only_changed: bool
+) -> None:
+    """Raises a `TaskError` for what no tasks can be written of."""
+    for split, count in counts.items():
+        if count < 0:
+            raise TaskError(f"{count} tasks of {split}: a negative number; give 0 or more")
+        if not world.split(split):
+            raise TaskError(
+                f"no nation of this world is in the split {split!r}; hold out a share of them or ask for no such tasks"
+            )
+    if seed < 0:
+        raise TaskError(f"the tasks' seed {seed} is negative; give 0 or more")
+    if kind is not None and kind not in KINDS:
+        raise TaskError(f"there is no kind {kind!r}; choose one of {', '.join(KINDS)}")
+    if jobs < 1:
+        raise TaskError(f"{jobs} processes can do nothing; give --jobs 1 or more")
+    if only_changed and not world.spec.snapshot:
+        raise TaskError("nothing has changed at snapshot 0; give --only-changed with --snapshot 1 or more")
 
 
 @dataclass(frozen=True)
@@ -206,11 +247,16 @@ def _note(world: World, k: int) -> _Entry:
 
 
 def _tasks(
-    spec: WorldSpec, split: str, seed: int, kind: str | None, check: bool, start: int, stop: int
+    spec: WorldSpec, split: str, seed: int, kind: str | None, check: bool, only_changed: bool, start: int, stop: int
 ) -> list[_Entry]:
     world, entries = _world(spec), []
     for i in range(start, stop):
-        asked = ask(world, split, np.random.default_rng([13, spec.seed, SPLITS.index(split), seed, i]), kind)
+        key = [13, spec.seed, SPLITS.index(split), seed, i]
+        asked = ask(world, split, np.random.default_rng(key), kind)
+        if only_changed:
+            before = ask(_world(replace(spec, snapshot=0)), split, np.random.default_rng(key), kind)
+            if before.fields["answers"][0] == asked.fields["answers"][0]:
+                continue
         if check:
             check_task(asked, world)
         picture = asked.scene.picture

@@ -118,6 +118,31 @@ def test_a_later_snapshot_keeps_the_pictures_and_changes_answers(world, out, wri
         assert (one.question, one.evidence, one.regions) == (two.question, two.evidence, two.regions)
 
 
+def test_only_what_has_changed_is_kept(world, tmp_path):
+    old, new, kept = (tmp_path / name for name in ("old", "new", "kept"))
+    write.write_tasks(world, old, "train", 24, seed=1)
+    write.write_tasks(world.at(2), new, "train", 24, seed=1)
+    write.write_tasks(world.at(2), kept, "train", 24, seed=1, only_changed=True)
+    before, after = ({task.id: task for task in read_tasks(folder)} for folder in (old, new))
+    changed = {name for name in before if before[name].answers[0] != after[name].answers[0]}
+    found = {task.id: task for task in read_tasks(kept)}
+    assert found and set(found) == changed
+    assert all(task.answers == after[name].answers for name, task in found.items())
+    with pytest.raises(TaskError, match="snapshot 0"):
+        write.write_tasks(world, tmp_path / "none", "train", 2, only_changed=True)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"train": -1}, {"kind": "riddle"}, {"jobs": 0}, {"seed": -1}, {"only_changed": True}, {"heldout": 1}]
+)
+def test_arguments_are_checked_before_anything_is_written(tmp_path, monkeypatch, wrong):
+    monkeypatch.setattr(write, "write_knowledge", lambda *_: pytest.fail("too late"))
+    world = make_world(WorldSpec(nations=24, heldout=0))
+    with pytest.raises(TaskError):
+        write.write_world(world, tmp_path / "w", **{"train": 1, "heldout": 0, **wrong})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_shards_and_row_groups(world, tmp_path, monkeypatch):
     import pyarrow.parquet as parquet
 
