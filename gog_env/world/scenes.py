@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -23,7 +23,7 @@ from gog_env.world.arrange import Spot, arrange, choose, scaled
 from gog_env.world.banners import Banner
 from gog_env.world.cloth import Cloth, cloth
 from gog_env.world.hanging import WAY_OF, Hung, hang
-from gog_env.world.places import place_names
+from gog_env.world.places import Centre, centre, place_names, rows
 from gog_env.world.settings import SETTINGS as _SETTINGS
 from gog_env.world.settings import Setting
 from gog_env.world.settings.brushes import HIGH, RGB, Canvas, Dice, Point, Zone, hue, mix
@@ -69,6 +69,16 @@ class Scene:
     setting: str
     arrangement: str
 
+    @cached_property
+    def centres(self) -> list[Centre]:
+        """The middles of the banners' boxes."""
+        return [centre(placed.box) for placed in self.placed]
+
+    @cached_property
+    def rows(self) -> list[list[int]] | None:
+        """The rows that the banners hang in, see `places.rows`."""
+        return rows([placed.box for placed in self.placed])
+
 
 def compose(
     banners: Sequence[tuple[str, Banner]],
@@ -77,6 +87,7 @@ def compose(
     fill: bool = False,
     pair: bool = False,
     size: tuple[int, int] = SIZE,
+    large: Sequence[int] = (),
 ) -> Scene:
     """Composes a scene that shows banners.
 
@@ -87,6 +98,7 @@ def compose(
         fill: whether the one banner fills the picture (its box takes at least 0.35 of the area).
         pair: whether the first two hang side by side and about equally large, each at least a fifth of the width.
         size: width and height in pixels, about 4 by 3.
+        large: banners (by their turn) that hang as large as those of a pair.
 
     Returns:
         The scene; `placed` is in the order of `banners`.
@@ -107,7 +119,7 @@ def compose(
     arrangement = choose(count, fill, pair, dice)
     while True:
         mounts = _mounts(count, arrangement, stage, dice)
-        scene = _try(banners, mounts, arrangement, pair, stage, dice, size)
+        scene = _try(banners, mounts, arrangement, pair, stage, dice, size, large)
         if scene is not None:
             return Scene(scene[0], scene[1], name, arrangement)
         if not fill and dice.chance(0.1):  # no room that way, as it seems
@@ -133,12 +145,13 @@ def _try(
     stage: Setting,
     dice: Dice,
     size: tuple[int, int],
+    large: Sequence[int],
 ) -> tuple[Image.Image, tuple[Placed, ...]] | None:
     unit = size[1] / HIGH
     wide = size[0] / unit
     x0, y0, x1, y1 = stage.zone
     zone = (x0 * wide, y0 * HIGH, x1 * wide, y1 * HIGH)
-    spots = arrange(len(banners), arrangement, pair, zone, dice, flat=mounts[0] == "frame")
+    spots = arrange(len(banners), arrangement, pair, zone, dice, mounts[0] == "frame", large)
     if spots is None:
         return None
     pieces = []
@@ -266,10 +279,11 @@ def _lit(picture: Image.Image, stage: Setting, dice: Dice) -> Image.Image:
         for j in range(5)
     ]
     small = Image.fromarray((np.clip(share, 0, 1) * 255).astype(np.uint8))
-    # grey as long as it is small and large, coloured by a palette last: half the time of three channels
-    light = small.resize((picture.width // 4, picture.height // 4), Image.Resampling.BICUBIC).resize(picture.size)
+    # in grey and at half the size as long as possible: a third of the time of the plain way
+    light = small.resize((picture.width // 2, picture.height // 2), Image.Resampling.BICUBIC)
     light.putpalette(_blend(*ends))
-    return ImageChops.multiply(picture, light.convert("RGB"))
+    light = light.convert("RGB").resize(picture.size, Image.Resampling.NEAREST)
+    return ImageChops.multiply(picture, light)
 
 
 @lru_cache(maxsize=64)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PIL import Image
-
 from gog_env.world.settings import props
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Zone, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Sprite, Zone, hue, lit, mix, near, sprite
 
 _EVENINGS = (  # sky from above to the horizon
     ("2b3a6b", "6a5a94", "d87f7a", "f6c283"),
@@ -74,7 +72,7 @@ def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
     x = dice.between(10, step)
     while x < wide:
         canvas.glow(x, 304, 60, (255, 206, 130), 0.55, 0.3)
-        canvas.glow(x, 180, 62, (255, 214, 140), 0.75)
+        canvas.glow(x, 180, 50, (255, 214, 140), 0.75)
         props.lamp(canvas, x, 304, 130, (255, 240, 196), dice)
         x += step * dice.between(0.9, 1.15)
     if dice.chance(0.75):
@@ -89,7 +87,7 @@ def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
 
 
 @lru_cache(maxsize=2 * BLOCKS * len(_EVENINGS))
-def _town(unit: float, row: int, number: int, palette: int) -> Image.Image:
+def _town(unit: float, row: int, number: int, palette: int) -> Sprite:
     """A few houses and towers with lit windows; `row`: 0 far, 1 near."""
     dice, foot = Dice(2000 + 2 * number + row), _TALL[row]
     above, middle, low, _ = (hue(code) for code in _EVENINGS[palette])
@@ -109,7 +107,7 @@ def _town(unit: float, row: int, number: int, palette: int) -> Image.Image:
                     canvas.box(wx, wy, wx + 2.6, wy + 3.8, mix(shade, dice.of(_WARM), dice.between(0.45, 1)))
         x += broad
     hidden = 0 if row else 22 * unit  # the foot of the far houses is behind the near ones
-    return canvas.image.crop((0, 0, canvas.image.width, round(canvas.image.height - hidden)))
+    return canvas.cut().part(0, 0, canvas.image.width, round(canvas.image.height - hidden))
 
 
 def _roof(canvas: Canvas, x: float, top: float, broad: float, shade: RGB, kind: int) -> None:

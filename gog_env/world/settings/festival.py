@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import cos, pi, sin
 
-from PIL import Image
-
 from gog_env.world.settings import props
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Zone, hue, lit, mix, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Sprite, Zone, hue, lit, mix, sprite
 
 _DAYS = (  # sky above and below, far and near meadow
     ("4f94cf", "cfe8f2", "8fb38a", "6f9e50"),
@@ -66,14 +64,14 @@ def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
 
 
 @lru_cache(maxsize=CROWDS)
-def _crowd(unit: float, wide: int, number: int) -> Image.Image:
+def _crowd(unit: float, wide: int, number: int) -> Sprite:
     canvas = sprite(unit, wide, 70)
     props.crowd(canvas, 26, Dice(number))
-    return canvas.image
+    return canvas.cut()
 
 
 @lru_cache(maxsize=64)
-def _tent(unit: float, number: int, wide: int) -> Image.Image:
+def _tent(unit: float, number: int, wide: int) -> Sprite:
     """A round tent with a pointed roof, striped from top to bottom; as high as it is wide, and a little more."""
     first, second = map(hue, _TENTS[number])
     canvas, x, foot = sprite(unit, wide, wide * 1.1), wide / 2, wide * 1.0
@@ -92,7 +90,7 @@ def _tent(unit: float, number: int, wide: int) -> Image.Image:
     canvas.poly([(x - half * 0.16, foot), (x, eaves + 3), (x + half * 0.16, foot)], lit(first, 0.4))
     canvas.line([(x, top), (x, top - 7)], 1.2, hue("4a3a2c"))
     canvas.disc(x, top - 8, 2, hue("e8c25a"))
-    return canvas.image
+    return canvas.cut()
 
 
 def _wheel(canvas: Canvas, x: float, y: float, radius: float, color: RGB, dice: Dice) -> None:

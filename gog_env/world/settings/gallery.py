@@ -109,7 +109,7 @@ def _picture(canvas: Canvas, x: float, y: float, width: float, height: float, wa
     canvas.box(x - 1.4, y - 1.4, x + width + 1.4, y + height + 1.4, lit(gilt, 0.55))
     inner = props.inset(canvas, width, height)
     {0: _landscape, 1: _sea, 2: _portrait, 3: _fruit, 4: _abstract}[dice.whole(0, 4)](inner, width, height, dice)
-    canvas.stamp(inner.image, x, y)
+    canvas.stamp(inner.cut(solid=True), x, y)
     canvas.box(x + width / 2 - 7, y + height + 11, x + width / 2 + 7, y + height + 15, hue("d8cfae"))
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PIL import Image
-
 from gog_env.world.settings import props
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Zone, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Sprite, Zone, hue, lit, mix, near, sprite
 
 _DAYS = (  # sky above, sky at the horizon, sea far, sea near
     ("5f9fce", "dcecee", "7fb0bd", "2f6a86"),
@@ -162,7 +160,7 @@ def _sail(canvas: Canvas, x: float, y: float, tall: float, cloth: RGB, dice: Dic
 
 
 @lru_cache(maxsize=BOATS)
-def _boat(unit: float, number: int) -> Image.Image:
+def _boat(unit: float, number: int) -> Sprite:
     """A fishing boat with a cabin, 120 units wide and 92 high, its waterline at 74."""
     dice = Dice(1000 + number)
     canvas = sprite(unit, 124, 92)
@@ -191,7 +189,7 @@ def _boat(unit: float, number: int) -> Image.Image:
         y = 77.5 + k * 3
         canvas.line([(at(-48 + k * 6), y), (at(40 - k * 5), y)], 0.8, hue("a8c4c8"))
     canvas.line([(at(-56), 75.4), (at(52), 75.4)], 1.2, hue("e0ecec"))
-    return canvas.image
+    return canvas.cut()
 
 
 def _bollard(canvas: Canvas, x: float, foot: float) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PIL import Image
-
 from gog_env.world.settings import props
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Zone, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Sprite, Zone, hue, lit, mix, near, sprite
 
 _SQUARES = (  # wall of the arcade, sky above and below, paving
     ("d8b48a", "8fbcd6", "f0ead6", "b5a58f"),
@@ -88,7 +86,7 @@ def _arcade(canvas: Canvas, stone: RGB, dice: Dice) -> None:
     bay = sprite(canvas.unit, step, 250 - top)
     bay.ramp(0, 250 - top, [lit(stone, 1.04), lit(stone, 0.9)])
     _bay(bay, step, top, stone, shutter)
-    solid = bay.image.convert("RGB")
+    solid = bay.cut(solid=True)
     while x < wide:
         canvas.stamp(solid, x, top)
         x += step
@@ -130,7 +128,7 @@ def _tower(canvas: Canvas, x: float, top: float, stone: RGB, dice: Dice) -> None
 
 
 @lru_cache(maxsize=STALLS)
-def _stall(unit: float, number: int) -> Image.Image:
+def _stall(unit: float, number: int) -> Sprite:
     """A stall, 128 to 170 units wide and 130 high: an awning on posts, somebody who sells, goods on a table."""
     dice = Dice(number)
     wide = dice.between(118, 158)
@@ -164,7 +162,7 @@ def _stall(unit: float, number: int) -> Image.Image:
             for j in range(3):
                 canvas.round_box(x - 9 + j * 7, 68, x - 4 + j * 7, 84, 2, near(color, dice, 0.15))
                 canvas.box(x - 8 + j * 7, 65.5, x - 5 + j * 7, 68.5, hue("e6dcc4"))
-    return canvas.image
+    return canvas.cut()
 
 
 def _awning(canvas: Canvas, left: float, right: float, first: RGB, second: RGB) -> None:

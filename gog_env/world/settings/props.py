@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from math import cos, pi, sin
 
-from PIL import Image
-
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Point, Zone, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Point, Sprite, Zone, hue, lit, mix, near, sprite
 
 PEOPLE = 64
 """How many people there are; who is there is thrown for every picture."""
@@ -88,7 +86,7 @@ def people(
 
 
 @lru_cache(maxsize=2048)
-def _person(unit: float, number: int, tall: float, haze: RGB | None, far: float) -> Image.Image:
+def _person(unit: float, number: int, tall: float, haze: RGB | None, far: float) -> Sprite:
     """A sprite half as wide as somebody is tall; `far` < 0: seen from behind."""
     dice, canvas = Dice(5000 + number), sprite(unit, tall * 0.5, tall * 1.08)
     x, foot = tall * 0.25, tall * 1.06
@@ -117,7 +115,7 @@ def _person(unit: float, number: int, tall: float, haze: RGB | None, far: float)
         canvas.line([(x + side * wide * 0.9 + lean, neck + tall * 0.05), hand], tall * 0.06, lit(coat, 0.9))
         canvas.disc(hand[0], hand[1], tall * 0.026, skin)
     _head(canvas, x + lean, foot - tall * 0.91, tall * 0.075, skin, hair, far < 0, dice)
-    return canvas.image
+    return canvas.cut()
 
 
 def _head(canvas: Canvas, x: float, y: float, radius: float, skin: RGB, hair: RGB, away: bool, dice: Dice) -> None:
@@ -293,5 +291,5 @@ def hills(canvas: Canvas, base: float, swing: float, color: RGB, dice: Dice, foo
 
 
 def inset(canvas: Canvas, wide: float, high: float) -> Canvas:
-    """A canvas for a picture within the picture; stamp its `image` when it is painted."""
+    """A canvas for a picture within the picture; cut it out and stamp it when it is painted."""
     return sprite(canvas.unit, wide, high)

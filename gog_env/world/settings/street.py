@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PIL import Image
-
 from gog_env.world.settings import props
-from gog_env.world.settings.brushes import RGB, Canvas, Dice, Zone, hue, lit, mix, near, sprite
+from gog_env.world.settings.brushes import RGB, Canvas, Dice, Sprite, Zone, hue, lit, mix, near, sprite
 
 _PALETTES = (  # walls that go together, and a sky
     (("e0b98c", "cf8f68", "ead3a2", "c9785a", "e8c9b0"), ("7fb0d8", "dcebf2")),
@@ -35,7 +33,7 @@ def paint(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
         roof, body = _house(canvas.unit, wall, dice.whole(0, HOUSES - 1))
         canvas.stamp(roof, x - _EAVES, 0)
         canvas.stamp(body, x, _BODY)
-        width = body.width / canvas.unit
+        width = body.colors.width / canvas.unit
         x, last = x + width, wall
     stone = near(hue(dice.of(("a39d94", "9a948f", "b0a594"))), dice, 0.04)
     canvas.box(0, _GROUND, canvas.wide, _GROUND + 7, lit(stone, 1.12))
@@ -61,7 +59,7 @@ def front(canvas: Canvas, dice: Dice, taken: Sequence[Zone]) -> None:
 
 
 @lru_cache(maxsize=HOUSES * sum(len(walls) for walls, _ in _PALETTES))
-def _house(unit: float, code: str, number: int) -> tuple[Image.Image, Image.Image]:
+def _house(unit: float, code: str, number: int) -> tuple[Sprite, Sprite]:
     """A house in two parts: roof and eaves, with air around them, and the solid rest down to the pavement."""
     dice = Dice(int(code, 16) * 100 + number)
     x, width, wall = _EAVES, dice.whole(86, 138), near(hue(code), dice, 0.05)
@@ -87,8 +85,9 @@ def _house(unit: float, code: str, number: int) -> tuple[Image.Image, Image.Imag
             _window(canvas, cx, y, min(9.5, width / count * 0.24), min(step * 0.72, 46), wall, glass, shutter, dice)
     _shop(canvas, x + 5, shop + 6, x + width - 5, wall, dice)
     left, right, split = round(x * unit), round((x + width) * unit), round(_BODY * unit)
-    body = canvas.image.crop((left, split, right, round(_GROUND * unit))).convert("RGB")
-    return canvas.image.crop((0, 0, canvas.image.width, split)), body
+    house = canvas.cut()
+    body = house.part(left, split, right, round(_GROUND * unit))
+    return house.part(0, 0, canvas.image.width, split), Sprite(body.colors)
 
 
 def _roof(canvas: Canvas, x: float, width: float, top: float, roof: RGB, wall: RGB, dice: Dice) -> None:
