@@ -18,6 +18,7 @@ from gog_env.world.scenes import Placed
 
 UNKNOWN = ("unknown", "it is not known", "not known", "cannot be known", "cannot be answered", "unanswerable")
 """The answers that count as right where the knowledge does not hold a nation."""
+_PARTS = ("half", "side", "part")
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
@@ -69,15 +70,33 @@ def halves_of(placed: Placed) -> list[tuple[str, list[str]]]:
     found = []
     if across and down and abs(x0 + x1 - 1) > 1 / 3:
         corners = [f"{down} {across}", f"{upper} {across}"]
-        found.append(("where", _said("{}|at the {}|in the {}|{} corner|in the {} corner|at the {} corner", corners)))
+        names = [form for corner in corners for form in (corner, f"{corner} corner", f"{corner}-hand corner")]
+        found.append(("where", _said(names)))
     if across:
-        found.append(("side", _said("{}|on the {}|in the {}|{} half|in the {} half|{} side|on the {} side", [across])))
+        found.append(("side", _said([across, *(f"{across} {part}" for part in _PARTS), f"{across}-hand side"])))
     if down:
-        found.append(
-            ("half", _said("{}|in the {}|at the {}|{} half|in the {} half|{} part|in the {} part", [upper, down]))
-        )
+        found.append(("half", _said([upper, down, *(f"{name} {part}" for name in (upper, down) for part in _PARTS)])))
     return found
 
 
-def _said(forms: str, names: Sequence[str]) -> list[str]:
-    return [form.format(name) for name in names for form in forms.split("|")]
+def place_answers(place: str, word: str) -> list[str]:
+    """The banner at a place, itself first: "at the top left", "top left", "the one at the top left" ...
+
+    Args:
+        place: words of `places.place_names`.
+        word: what the banner is called.
+    """
+    bare = place.removeprefix("at the ").removeprefix("on the ")
+    found = [place]
+    for name in dict.fromkeys((bare, *(bare.replace("middle", other) for other in ("center", "centre")))):
+        sides = [f"{name}-hand side", f"{name} side"] if name in ("left", "right") else []
+        for where in _said([name, *sides]):
+            found += [where, f"the one {where}", f"the {word} {where}"] if " the " in where else [where]
+        found += [f"the {name} one", f"the {name} {word}"]
+    return found
+
+
+def _said(names: Sequence[str]) -> list[str]:
+    """Each place as people put it, with and without small words before and behind it."""
+    forms = [f"{before}{name}" for name in names for before in ("", "on the ", "in the ", "at the ")]
+    return [f"{form}{behind}" for form in forms for behind in ("", " of the picture")]

@@ -5,6 +5,7 @@ All measures are units of the picture (`settings.brushes.HIGH` of them from top 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gog_env.world.settings.brushes import HIGH, Dice, Zone
@@ -14,9 +15,10 @@ GAP = 7.0
 """Least distance between two banners, in units."""
 _FRAMED = 20.0
 """The same where banners are framed."""
-LEAST, LEAST_OF_PAIR = 63.0, 94.0
+LEAST, LEAST_OF_PAIR = 61.0, 94.0
 """Least width of a banner's cloth, and of look-alikes that hang side by side, in units."""
-_WIDTHS = {1: (84, 142), 2: (80, 142), 3: (72, 132), 4: (68, 120), 5: (65, 108), 6: (64, 96), 7: (63, 90), 8: (63, 86)}
+_MOST_OF_PAIR = 126.0
+_WIDTHS = {1: (72, 106), 2: (66, 106), 3: (63, 90), 4: (63, 90), 5: (63, 88), 6: (63, 86), 7: (61, 84), 8: (61, 82)}
 _LONGEST_ROW = 5
 _STANDS_OUT = 1.27
 
@@ -51,7 +53,9 @@ def choose(count: int, fill: bool, pair: bool, dice: Dice) -> str:
     return dice.of(ways)
 
 
-def arrange(count: int, arrangement: str, pair: bool, zone: Zone, dice: Dice, flat: bool = False) -> list[Spot] | None:
+def arrange(
+    count: int, arrangement: str, pair: bool, zone: Zone, dice: Dice, flat: bool = False, large: Sequence[int] = ()
+) -> list[Spot] | None:
     """Finds a place for each of several banners.
 
     Args:
@@ -61,6 +65,7 @@ def arrange(count: int, arrangement: str, pair: bool, zone: Zone, dice: Dice, fl
         zone: the part of the picture where banners may hang (x0, y0, x1, y1).
         dice: decides.
         flat: whether they are pictures on a wall, which hang nearly straight.
+        large: banners (by their turn) that are as large as those of a pair.
 
     Returns:
         Spots in the order of the banners; None if this throw of the dice found no room.
@@ -69,8 +74,8 @@ def arrange(count: int, arrangement: str, pair: bool, zone: Zone, dice: Dice, fl
         return [_filling(zone, dice, flat)]
     low, high = _WIDTHS[min(count, 8)]
     if arrangement == "scattered":
-        return _scattered(count, pair, (low, high), zone, dice, flat)
-    return _rows(count, arrangement, pair, (low, high), zone, dice, flat)
+        return _scattered(count, pair, (low, high), zone, dice, flat, large)
+    return _rows(count, arrangement, pair, (low, high), zone, dice, flat, large)
 
 
 def _tilt(dice: Dice, flat: bool) -> float:
@@ -106,7 +111,7 @@ def _sizes(count: int, pair: bool, widths: tuple[float, float], dice: Dice, spre
         sizes = [max(least, min(most, size)) for size in sizes]
         sizes[one] = dice.between(0.96, 1.0) * high if large else low * dice.between(1.0, 1.03)
     if pair:
-        first = dice.between(LEAST_OF_PAIR, max(LEAST_OF_PAIR + 4, min(high, 126)))
+        first = dice.between(LEAST_OF_PAIR, _MOST_OF_PAIR)
         sizes[:2] = [first, max(LEAST_OF_PAIR, first * dice.between(0.95, 1.05))]
     return sizes
 
@@ -130,9 +135,12 @@ def _within(spot: Spot, zone: Zone) -> bool:
 
 
 def _scattered(
-    count: int, pair: bool, widths: tuple[float, float], zone: Zone, dice: Dice, flat: bool
+    count: int, pair: bool, widths: tuple[float, float], zone: Zone, dice: Dice, flat: bool, large: Sequence[int]
 ) -> list[Spot] | None:
     sizes = _sizes(count, pair, widths, dice)
+    for one in large:
+        if not (pair and one < 2):
+            sizes[one] = dice.between(LEAST_OF_PAIR, _MOST_OF_PAIR)
     spots: list[Spot] = []
     # cells keep a few banners well apart, so that words for their places are clear; many banners fall where they may
     cells = dice.shuffled([(0.2, 0.25), (0.5, 0.2), (0.8, 0.25), (0.2, 0.78), (0.5, 0.82), (0.8, 0.78)])
@@ -162,7 +170,14 @@ def _scattered(
 
 
 def _rows(
-    count: int, arrangement: str, pair: bool, widths: tuple[float, float], zone: Zone, dice: Dice, flat: bool
+    count: int,
+    arrangement: str,
+    pair: bool,
+    widths: tuple[float, float],
+    zone: Zone,
+    dice: Dice,
+    flat: bool,
+    large: Sequence[int],
 ) -> list[Spot] | None:
     """One row or two, each along a line that sags; in the order of the banners."""
     low, high = widths
@@ -181,7 +196,8 @@ def _rows(
         if row == pair_row:
             at = dice.whole(0, len(members))
             members[at:at] = [0, 1] if dice.chance(0.5) else [1, 0]
-        sizes = _row_sizes(members, row == pair_row, (low, high), zone[2] - zone[0], 0.1 if even else 0.35, dice, gap)
+        great = [m for m in members if m in large or (pair and m < 2)]
+        sizes = _row_sizes(members, great, (low, high), zone[2] - zone[0], 0.1 if even else 0.35, dice, gap)
         if sizes is None:
             return None
         ratio = dice.between(1.36, 1.66)
@@ -197,26 +213,33 @@ def _rows(
 
 
 def _row_sizes(
-    members: list[int], pair: bool, widths: tuple[float, float], wide: float, spread: float, dice: Dice, gap: float
+    members: list[int],
+    great: list[int],
+    widths: tuple[float, float],
+    wide: float,
+    spread: float,
+    dice: Dice,
+    gap: float,
 ) -> dict[int, float] | None:
-    """Widths for the members of a row, 0 and 1 large and alike if they are a pair; None if the row is too short."""
+    """Widths for the members of a row, the great ones as large as a pair and alike; None if the row is too short."""
     share = len(members)
     most = min(widths[1], 0.93 * ((wide - gap) / share - gap))
     if most < LEAST:
         return None
     drawn = _sizes(share, False, (min(widths[0], most), most), dice, spread)
     sizes = dict(zip(members, drawn, strict=True))
-    if pair:
-        rest = share - 2
-        largest = min(126.0, (wide - rest * (LEAST + 2 * gap)) / 2 - 3 * gap)
+    if great:
+        rest = share - len(great)
+        largest = min(_MOST_OF_PAIR, (wide - rest * (LEAST + 2 * gap)) / len(great) - 3 * gap)
         if largest < LEAST_OF_PAIR:
             return None
-        sizes[0] = dice.between(LEAST_OF_PAIR, largest)
-        sizes[1] = max(LEAST_OF_PAIR, min(largest, sizes[0] * dice.between(0.96, 1.04)))
-        left = (wide - sizes[0] - sizes[1] - (share + 3) * gap) / max(rest, 1) - gap
+        first = dice.between(LEAST_OF_PAIR, largest)
+        for member in great:
+            sizes[member] = max(LEAST_OF_PAIR, min(largest, first * dice.between(0.96, 1.04)))
+        left = (wide - sum(sizes[member] for member in great) - (share + 3) * gap) / max(rest, 1) - gap
         if rest and left < LEAST:
             return None
-        sizes |= {member: min(sizes[member], left) for member in members if member > 1}
+        sizes |= {member: min(sizes[member], left) for member in members if member not in great}
     return sizes
 
 

@@ -25,7 +25,7 @@ from gog_env.tasks import MAX_QUESTION, Task
 from gog_env.world.answers import UNKNOWN, halves_of
 from gog_env.world.features import color_aliases, features
 from gog_env.world.nations import Nation, World, article
-from gog_env.world.plans import COMPARED, related, shares, tells, value
+from gog_env.world.plans import COMPARED, mistakable, related, shares, tells, value
 from gog_env.world.questions import KINDS, Asked
 from gog_env.world.refer import fits
 from gog_env.world.wordings import WORDS
@@ -113,6 +113,8 @@ def _check_shape(asked: Asked, calls: Sequence[Action]) -> None:
         raise ValueError(f"it names {len(fields['evidence'])} documents as evidence, not {documents}")
     if len(fields["regions"]) != looks:
         raise ValueError(f"it has {len(fields['regions'])} regions, not {looks}")
+    if any(one.banner == other.banner for i, one in enumerate(plan.shown) for other in plan.shown[:i]):
+        raise ValueError("two of its banners are equal")
     if [placed.nation_id for placed in scene.placed] != [nation.id for nation in plan.shown]:
         raise ValueError("its scene shows other banners than planned")
     if fields["setting"] != scene.setting:
@@ -239,8 +241,8 @@ def _check_meaning(asked: Asked, articles: Sequence[str], world: World) -> None:
         raise ValueError(f"the last article does not hold the gold answer {gold!r}")
     if any(tells(text, gold) for text in articles[:-1]) and plan.kind != "compare":
         raise ValueError(f"an article read earlier holds the gold answer {gold!r} already")
-    if plan.kind == "look_alike" and not world.siblings(target):
-        raise ValueError("no other nation has a banner like this one's")
+    if (plan.kind == "look_alike") != all(bool(world.siblings(plan.shown[i])) for i in plan.targets):
+        raise ValueError("whether other nations have banners like this one's is not as its kind says")
     wanted = _wanted(asked, world)
     if gold != wanted:
         raise ValueError(f"the gold answer is {gold!r}, but it should be {wanted!r}")
@@ -262,6 +264,8 @@ def _wanted(asked: Asked, world: World) -> str:
         fitting = [nation for nation in shown if shares(nation, shared, plan.other)]
         if len(fitting) != 1 or plan.other in shown or not tells(article(fitting[0], world), plan.other.name):
             raise ValueError(f"of the nations shown {len(fitting)} fit {shared} {plan.other.name}, or it is not told")
+        if tells(article(plan.other, world), fitting[0].name):
+            raise ValueError(f"the article of {plan.other.name} gives the answer away")
         return fitting[0].name
     chain = [shown[plan.targets[0]]]
     for relation in plan.path:
@@ -290,6 +294,8 @@ def _check_seen(asked: Asked) -> None:
         same = [f for f in features(plan.shown[plan.targets[0]].banner) if plan.feature and f.part == plan.feature.part]
         if len(same) != 1:
             raise ValueError(f"the banner has {len(same)} parts of that sort")
+        if mistakable(plan.shown[plan.targets[0]].banner, same[0]):
+            raise ValueError("another part of the banner may be meant")
         [found] = same
         right = (
             answers[0] == str(found.count) if plan.topic == "number" else answers[0] == color_aliases(found.color)[0]

@@ -79,15 +79,17 @@ def rows(boxes: Sequence[Box]) -> list[list[int]] | None:
     >>> rows([(0.6, 0.1, 0.8, 0.3), (0.1, 0.12, 0.3, 0.3), (0.3, 0.6, 0.5, 0.8)])
     [[1, 0], [2]]
     """
-    order = sorted(range(len(boxes)), key=lambda i: centre(boxes[i])[1])
+    centres = [centre(box) for box in boxes]
+    order = sorted(range(len(boxes)), key=lambda i: centres[i][1])
     found: list[list[int]] = []
     for i in order:
-        if found and centre(boxes[i])[1] < max(boxes[j][3] for j in found[-1]):
+        if found and centres[i][1] < max(boxes[j][3] for j in found[-1]):
             found[-1].append(i)
         else:
             found.append([i])
     for row in found:  # whatever is in a row is beside all others of it
-        if any(centre(boxes[i])[1] >= boxes[j][3] or centre(boxes[i])[1] <= boxes[j][1] for i in row for j in row):
+        middles = [centres[i][1] for i in row]
+        if max(middles) >= min(boxes[j][3] for j in row) or min(middles) <= max(boxes[j][1] for j in row):
             return None
-        row.sort(key=lambda i: centre(boxes[i])[0])
+        row.sort(key=lambda i: centres[i][0])
     return found

@@ -1,8 +1,10 @@
 """What a question is about, decided before its scene is composed: whose banners are shown and what is asked of whom.
 
 - Only what articles tell is asked (`Nation.told`), along relations that articles tell, to nations that are not shown.
-- Where words alone would do, nothing is asked: an intersection never asks for what the article of the nation that it
-  names gives away, and the answer after k searches does not stand in an article read before.
+- Whose banners are hard to tell apart is asked by `look_alike` (and `unanswerable`) alone: other kinds that take
+  knowledge are about nations without siblings.
+- Where words alone would do, nothing is asked: the article of the nation that an intersection names does not name the
+  one that is asked for (whatever it says of it), and the answer after k searches stands in no article read before.
 - Nothing here looks at what changes from snapshot to snapshot: the same generator plans the same question.
 """
 
@@ -15,6 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from gog_env.world import features as sight
+from gog_env.world.designs import Banner
 from gog_env.world.facts import FACTS
 from gog_env.world.facts import shown as written
 from gog_env.world.features import Feature, features
@@ -23,7 +27,7 @@ from gog_env.world.relations import RELATIONS
 
 T = TypeVar("T")
 
-_OFTEN = {"capital": 2.5, "ruler": 2.5}
+_OFTEN = {"capital": 2.0, "ruler": 2.0}
 """Facts that are asked more often than others: those that change."""
 COMPARED = {"older": "founded", "people": "population", "land": "area"}
 """The fact that each comparison takes."""
@@ -105,6 +109,20 @@ def shares(nation: Nation, shared: str, other: Nation) -> bool:
     return any(getattr(nation.relations, name) == other.id for name in names)
 
 
+def mistakable(banner: Banner, feature: Feature) -> bool:
+    """Does the banner bear another part of that name, or a like part in a like colour?"""
+    others = {(part.name, part.color.name) for part in sight._named(sight._Same(banner))}
+    others.discard((feature.part, feature.color))
+    return any(
+        name == feature.part
+        or (
+            feature.part in sight._alike(name, sight._LIKE_PARTS)
+            and feature.color in sight._alike(c, sight._LIKE_COLORS)
+        )
+        for name, c in others
+    )
+
+
 class Planner:
     """Draws plans of one split's questions. All its methods give None where luck was bad: try again."""
 
@@ -120,7 +138,9 @@ class Planner:
         if kind == "visual":
             return self._visual()
         if kind == "intersection":
-            return self._intersection()
+            shared = pick(rng, SHARED, _SHARED_WEIGHTS)
+            plans = (self._intersection(shared) for _ in range(_TRIES))
+            return next((plan for plan in plans if plan), None)
         if kind == "compare":
             return self._compare()
         if kind == "unanswerable":
@@ -141,10 +161,10 @@ class Planner:
             return self._show(replace(found, shown=pair, targets=(beside,), pair=True))
         return self._show(found)
 
-    def _draw(self, siblings: bool = False) -> Nation:
-        """A nation of the split; with `siblings` one whose banner others resemble."""
+    def _draw(self, siblings: bool | None = None) -> Nation:
+        """A nation of the split; one whose banner others resemble (`siblings`), none resembles, or either (None)."""
         number = pick(self.rng, self.numbers)
-        while siblings and self.world.slots.family(number) is None:
+        while siblings is not None and siblings == (self.world.slots.family(number) is None):
             number = pick(self.rng, self.numbers)
         return self.world.nation(number)
 
@@ -180,7 +200,7 @@ class Planner:
                 nation = world.nation(pick(rng, siblings)) if siblings else self._draw()
             else:
                 nation = self._draw()
-            if nation.id not in taken:
+            if nation.id not in taken and all(nation.banner != other.banner for other in shown):
                 taken.add(nation.id)
                 shown.append(nation)
         fixed = 2 if plan.pair else 0
@@ -209,23 +229,22 @@ class Planner:
     def _compare(self) -> Plan | None:
         topic = pick(self.rng, tuple(COMPARED))
         fact = COMPARED[topic]
-        one, two = self._draw(), self._draw()
+        one, two = self._draw(siblings=False), self._draw(siblings=False)
         if one.id == two.id or not (fact in one.told and fact in two.told) or value(one, fact) == value(two, fact):
             return None
         return self._show(Plan("compare", topic, (one, two), (0, 1)))
 
-    def _intersection(self) -> Plan | None:
+    def _intersection(self, shared: str) -> Plan | None:
         rng, world = self.rng, self.world
-        nation = self._draw()
-        shared = pick(rng, SHARED, _SHARED_WEIGHTS)
+        nation = self._draw(siblings=False)
         names = [name for name in known(nation) if name == shared or (shared == "borders" and name in ("west", "east"))]
         if not names:
             return None
         other = related(nation, pick(rng, names), world)
         if other is None or other.id == nation.id:
             return None
-        if shared in ("ally", "rival", "partner") and shared in other.told:
-            return None  # its own article would name the answer, and nobody had to look
+        if tells(article(other, world), nation.name):
+            return None  # it would name the answer, and nobody had to look
         rest = {getattr(other.relations, name) for name in RELATIONS}
         plan = self._show(
             Plan("intersection", f"of_{shared}", (nation,), (0,), other=other),
@@ -241,9 +260,8 @@ class Planner:
         topic = pick(rng, ("count", "color", "number", "larger", "place"), (0.26, 0.26, 0.18, 0.12, 0.18))
         if topic in ("color", "number"):
             nation = self._draw()
-            clear = features(nation.banner)
-            parts = [feature.part for feature in clear]
-            clear = tuple(f for f in clear if parts.count(f.part) == 1 and (topic == "color" or f.count > 1))
+            clear = tuple(f for f in features(nation.banner) if topic == "color" or f.count > 1)
+            clear = tuple(f for f in clear if not mistakable(nation.banner, f))
             if not clear:
                 return None
             plan = Plan("visual", topic, (nation,), (0,), feature=pick(rng, clear))

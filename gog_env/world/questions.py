@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from gog_env.actions import Action, Gaze, Glance, Search, as_dict
-from gog_env.world.answers import UNKNOWN, aliases, distinct, halves_of, number, plural, told
+from gog_env.world.answers import UNKNOWN, aliases, distinct, halves_of, number, place_answers, plural, told
 from gog_env.world.features import color_aliases
 from gog_env.world.nations import Nation, World
 from gog_env.world.plans import COMPARED, Plan, Planner, pick
@@ -37,7 +37,7 @@ from index.errors import TaskError
 KINDS = (
     "visual", "glance", "gaze", "look_alike", "hop_1", "hop_2", "hop_3", "compare", "intersection", "unanswerable",
 )  # fmt: skip
-SHARES = (0.12, 0.09, 0.21, 0.15, 0.11, 0.06, 0.03, 0.10, 0.07, 0.06)
+SHARES = (0.09, 0.06, 0.23, 0.17, 0.12, 0.06, 0.04, 0.10, 0.07, 0.06)
 """How often each kind is asked where none is wished for."""
 _REFERENCES = {"place": 0.3, "size": 0.6, "feature": 0.3, "order": 0.2}
 _CLEARLY = 1.5
@@ -93,7 +93,7 @@ def ask(world: World, split: str, rng: np.random.Generator, kind: str | None = N
             continue
         for _ in range(_SCENES):
             banners = [(nation.id, nation.banner) for nation in plan.shown]
-            scene = compose(banners, rng, fill=kind == "glance", pair=plan.pair)
+            scene = compose(banners, rng, fill=kind == "glance", pair=plan.pair, large=_large(plan))
             asked = _visual(plan, scene, split, rng) if kind == "visual" else _known(plan, scene, split, rng, world)
             if asked is not None:
                 return asked
@@ -102,13 +102,20 @@ def ask(world: World, split: str, rng: np.random.Generator, kind: str | None = N
     )
 
 
+def _large(plan: Plan) -> tuple[int, ...]:
+    """The banners that must hang large: targets that small details tell from others."""
+    if plan.kind not in ("look_alike", "unanswerable"):
+        return ()
+    return tuple(i for i in plan.targets if plan.shown[i].family is not None)
+
+
 def _refer(
     plan: Plan, scene: Scene, split: str, rng: np.random.Generator, by: Sequence[str]
 ) -> tuple[Reference, ...] | None:
     """A reference for each target, all of one sort (of `by`); None where words do not tell them apart."""
     if len(plan.shown) == 1:
         return (Reference("", say("alone", split, rng, b="{b}")),)
-    found = references(scene, [nation.banner for nation in plan.shown])
+    found = references(scene, [nation.banner for nation in plan.shown], plan.targets)
     sorts = [sort for sort in by if all(any(ref.by == sort for ref in found[i]) for i in plan.targets)]
     if not sorts:
         return None
@@ -188,11 +195,9 @@ def _larger(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word
     pair = pick(rng, pairs)
     place = scene.placed[pair[0]].place
     one, two = (scene.placed[pair[int(i)]].place for i in rng.permutation(2))
-    bare = place.removeprefix("at the ").removeprefix("on the ")
-    answers = [place, bare, f"the one {place}", f"the {word} {place}", f"the {bare} one", f"the {bare} {word}"]
     question = say("larger", split, rng, b=word, one=one, two=two)
     spoken = tuple(places[i] for i in pair)
-    return _asked(replace(plan, targets=pair), scene, question, answers, references=spoken)
+    return _asked(replace(plan, targets=pair), scene, question, place_answers(place, word), references=spoken)
 
 
 def _place(plan: Plan, scene: Scene, split: str, rng: np.random.Generator, word: str) -> Asked | None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gog_env.world.designs import Banner
 from gog_env.world.features import Feature, bears, features
-from gog_env.world.places import BLUR, centre, fits_place, rows
+from gog_env.world.places import BLUR, fits_place
 
 if TYPE_CHECKING:
     from gog_env.world.scenes import Scene
@@ -47,20 +47,25 @@ class Reference:
     feature: Feature | None = None
 
 
-def references(scene: Scene, banners: Sequence[Banner]) -> list[list[Reference]]:
+def references(scene: Scene, banners: Sequence[Banner], targets: Sequence[int] | None = None) -> list[list[Reference]]:
     """All words that point at one banner of a scene, and plainly so.
 
     Args:
         scene: as composed.
         banners: the designs of `scene.placed`, in that order.
+        targets: the banners that words are wanted for; None: all.
 
     Returns:
-        A list for each banner, perhaps empty; in each, references by place, size, order and feature, in that order.
+        A list for each banner, perhaps empty, and empty where none are wanted; in each, references by place, size,
+        order and feature, in that order.
     """
     found: list[list[Reference]] = []
     for i in range(len(banners)):
+        if targets is not None and i not in targets:
+            found.append([])
+            continue
         offered = [*_places(scene, i), *_sizes(scene, i), *_orders(scene, i), *_features(banners, i)]
-        alone = [r for r in offered if [j for j in range(len(banners)) if fits(r, scene, banners, j)] == [i]]
+        alone = [r for r in offered if all(fits(r, scene, banners, j) == (j == i) for j in range(len(banners)))]
         found.append(alone)
     return found
 
@@ -78,7 +83,7 @@ def fits(reference: Reference, scene: Scene, banners: Sequence[Banner], i: int) 
         assert reference.feature is not None
         return bears(banners[i], reference.feature)
     if reference.by == "place":
-        return fits_place(reference.about, [centre(placed.box) for placed in scene.placed], i)
+        return fits_place(reference.about, scene.centres, i)
     if reference.by == "size":
         areas = [placed.area for placed in scene.placed]
         if reference.about == "largest":
@@ -107,10 +112,8 @@ def _sizes(scene: Scene, i: int) -> list[Reference]:
 
 
 def _orders(scene: Scene, i: int) -> list[Reference]:
-    boxes = [placed.box for placed in scene.placed]
-    found = rows(boxes)
-    across = [centre(box)[0] for box in boxes]
-    if len(boxes) < 3:
+    found, across = scene.rows, [x for x, _ in scene.centres]
+    if len(across) < 3:
         return []
     if found is None or len(found) > 2 or scene.arrangement == "scattered":
         names = []
@@ -142,17 +145,17 @@ def _orders(scene: Scene, i: int) -> list[Reference]:
 def _fits_order(about: str, scene: Scene, i: int) -> bool:
     """Whether banner `i` may be taken for that one in the order: centres may be misjudged a little."""
     number, side, *row = about.split()
-    boxes = [placed.box for placed in scene.placed]
-    members = list(range(len(boxes)))
+    centres = scene.centres
+    members: Sequence[int] = range(len(centres))
     if row:
-        found = rows(boxes)
+        found = scene.rows
         if found is None or len(found) != 2:
             return False
         members = found[("top", "bottom").index(row[0])]
         if i not in members:
             return False
     sign = 1 if side == "left" else -1
-    steps = [sign * (centre(boxes[j])[0] - centre(boxes[i])[0]) for j in members if j != i]
+    steps = [sign * (centres[j][0] - centres[i][0]) for j in members if j != i]
     surely, perhaps = sum(step < -BLUR for step in steps), sum(step < BLUR for step in steps)
     return surely < int(number) <= perhaps + 1
 

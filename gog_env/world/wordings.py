@@ -1,8 +1,9 @@
 """How questions are worded: templates in `wordings.json`, two disjoint lists for each thing that can be said.
 
 One list is for training, the other for held-out use, so that a policy is not tested on sentences that it learned by
-heart. Slots: {b} is "banner" or "flag", {ref} the words for one banner ("the largest flag"), {x} a nation, {one} and
-{two} two banners or places, {other} a nation's name, {part} and {parts} a charge, one or many, {on} "on" or "of".
+heart. Whole templates are disjoint; the phrases that refer to one banner ("the largest flag", see `refer`), which fill
+slots, are shared by both splits. Slots: {b} is "banner" or "flag", {ref} the words for one banner, {x} a nation, {one}
+and {two} two banners or places, {other} a nation's name, {part} and {parts} a charge, one or many, {on} "on" or "of".
 """
 
 from __future__ import annotations
