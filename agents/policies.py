@@ -206,16 +206,24 @@ class GridGaze(PerfectReader):
 
 
 class RandomGaze(PerfectReader):
-    """Searches with random boxes (sides uniform in 0.15..0.6 of the picture's, place uniform) until turns run out."""
+    """Searches with random boxes (sides uniform in 0.15..0.6 of the picture's, place uniform).
+
+    Args:
+        looks: how many boxes at most; None: until turns run out.
+    """
 
     name = "random-gaze"
 
-    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex, seed: int = 0) -> None:
+    def __init__(self, tasks: Sequence[Task], index: KnowledgeIndex, seed: int = 0, looks: int | None = None) -> None:
         super().__init__(tasks, index)
-        self.seed = seed
+        self.seed, self.looks = seed, looks
+        if looks is not None:
+            self.name = f"random-gaze-{looks}"
 
     def look(self, task: Task, turn: int) -> Action | None:
         """A random box."""
+        if self.looks is not None and turn >= self.looks:
+            return None
         return actions.Gaze(random_box(draws(self.seed, task.id, turn)))
 
 
@@ -276,6 +284,7 @@ BASELINES: dict[str, Callable[[Sequence[Task], KnowledgeIndex, int], Policy]] = 
     "direct": lambda tasks, index, seed: Direct(tasks),
     "random": RandomActions,
     "glance": lambda tasks, index, seed: GlanceOnce(tasks, index),
+    "random-gaze-1": lambda tasks, index, seed: RandomGaze(tasks, index, seed, looks=1),
     "random-gaze": RandomGaze,
     "grid-gaze": lambda tasks, index, seed: GridGaze(tasks, index),
     "loose-crop": lambda tasks, index, seed: LooseCrop(tasks, index),

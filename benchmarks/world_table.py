@@ -37,7 +37,7 @@ from gog_env.tasks import Task, read_tasks
 from index import KnowledgeIndex
 from index.errors import cli
 
-POLICIES = ("direct", "random", "glance", "random-gaze", "loose-crop", "oracle-crop")
+POLICIES = ("direct", "random", "glance", "random-gaze-1", "random-gaze", "loose-crop", "oracle-crop")
 SLICE = 256
 """Episodes played side by side, and pictures kept decoded."""
 ORACLE, LOOSE = "oracle-crop", "loose-crop"
@@ -57,7 +57,7 @@ BARS = (
     Bar(ORACLE, "", low=0.98),
     Bar("glance", "", high=0.40),
     *(Bar("glance", kind, high=0.15) for kind in ("gaze", "look_alike", "compare")),
-    Bar("random-gaze", "", high=0.25),
+    Bar("random-gaze-1", "", high=0.25),
     Bar("random", "", high=0.05),
     Bar("direct", "visual", low=1.0),
 )
