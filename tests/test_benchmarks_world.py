@@ -41,9 +41,10 @@ def good() -> dict[str, dict[str, Any]]:
         "direct": policy(0.1, visual=1.0, gaze=0.0, look_alike=0.0, unanswerable=0.0),
         "random": policy(0.02, visual=0.1, gaze=0.0, look_alike=0.0, unanswerable=0.1),
         "glance": policy(0.25, visual=1.0, gaze=0.05, look_alike=0.1, unanswerable=0.0),
-        "random-gaze-1": policy(0.2, visual=1.0, gaze=0.1, look_alike=0.1, unanswerable=0.1),
+        "random-gaze": policy(0.2, visual=1.0, gaze=0.1, look_alike=0.1, unanswerable=0.1),
         "loose-crop": policy(0.8, visual=1.0, gaze=0.9, look_alike=0.6, unanswerable=0.0),
-        "oracle-crop": policy(0.99, visual=1.0, gaze=0.98, look_alike=0.97, unanswerable=0.5),
+        "oracle-crop": policy(0.97, visual=1.0, gaze=0.98, look_alike=0.92, unanswerable=0.5),
+        "oracle-reflect": policy(0.99, visual=1.0, gaze=0.98, look_alike=0.97, unanswerable=0.5),
     }
 
 
@@ -54,11 +55,11 @@ def missed(policies: dict[str, dict[str, Any]]) -> list[str]:
 def test_what_the_world_promises_is_checked_policy_by_policy() -> None:
     assert missed(good()) == []
     for name, kind, value, bar in (
-        ("oracle-crop", "", 0.97, "oracle-crop on all tasks at least 0.98"),
-        ("oracle-crop", "gaze", 0.94, "oracle-crop on gaze at least 0.95"),
+        ("oracle-reflect", "", 0.97, "oracle-reflect on all tasks at least 0.98"),
+        ("oracle-reflect", "gaze", 0.94, "oracle-reflect on gaze at least 0.95"),
         ("glance", "", 0.41, "glance on all tasks at most 0.40"),
         ("glance", "look_alike", 0.16, "glance on look_alike at most 0.15"),
-        ("random-gaze-1", "", 0.26, "random-gaze-1 on all tasks at most 0.25"),
+        ("random-gaze", "", 0.26, "random-gaze on all tasks at most 0.25"),
         ("random", "", 0.06, "random on all tasks at most 0.05"),
         ("direct", "visual", 0.9, "direct on visual at least 1.00"),
         ("direct", "unanswerable", 0.1, "direct on unanswerable never"),
