@@ -1,7 +1,7 @@
 """A contact sheet: a page of scenes with the question, what has to be looked at, the shortest calls and the answer.
 
     python -m gog_env.world.sheet --out runs/sheet.png --preset world-m --split train --kind look_alike
-    python -m gog_env.world.sheet --out docs/world.png --preset world-m      # the page in the README
+    python -m gog_env.world.sheet --out docs/world.png      # the page in the README
 
 Numbered frames are drawn around the gold boxes in the order in which they are to be looked at. A page goes through the
 kinds of questions one by one and shows every setting about equally often. Same arguments, same page.
