@@ -23,9 +23,9 @@ from gog_env.episode import Episode, step_batch
 from gog_env.rewards import normalize_answer
 from gog_env.tasks import MAX_QUESTION, Task
 from gog_env.world.answers import UNKNOWN, halves_of
-from gog_env.world.features import color_aliases, features
+from gog_env.world.features import color_aliases, features, mistakable
 from gog_env.world.nations import Nation, World, article
-from gog_env.world.plans import COMPARED, mistakable, related, shares, tells, value
+from gog_env.world.plans import COMPARED, related, shares, tells, value
 from gog_env.world.questions import KINDS, Asked
 from gog_env.world.refer import fits
 from gog_env.world.wordings import WORDS

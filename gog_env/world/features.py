@@ -126,6 +126,16 @@ def bears(banner: Banner, feature: Feature) -> bool:
     return (feature.part, feature.color) in _likely(_Same(banner))
 
 
+def mistakable(banner: Banner, feature: Feature) -> bool:
+    """Whether the banner bears another part of that name, or a like part in a like colour."""
+    others = {(part.name, part.color.name) for part in _named(_Same(banner))} - {(feature.part, feature.color)}
+    return any(
+        name == feature.part
+        or (feature.part in _alike(name, _LIKE_PARTS) and feature.color in _alike(color, _LIKE_COLORS))
+        for name, color in others
+    )
+
+
 def color_aliases(color: str) -> tuple[str, ...]:
     """The answers that name a colour rightly, its own word first."""
     return _ALIASES.get(color, (color,))

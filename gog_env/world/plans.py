@@ -17,11 +17,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from gog_env.world import features as sight
-from gog_env.world.designs import Banner
 from gog_env.world.facts import FACTS
 from gog_env.world.facts import shown as written
-from gog_env.world.features import Feature, features
+from gog_env.world.features import Feature, features, mistakable
 from gog_env.world.nations import Nation, World, article
 from gog_env.world.relations import RELATIONS
 
@@ -107,20 +105,6 @@ def shares(nation: Nation, shared: str, other: Nation) -> bool:
     """Does `other` stand to the nation as `shared` (of `SHARED`) says, whether an article tells it or not?"""
     names = ("west", "east") if shared == "borders" else (shared,)
     return any(getattr(nation.relations, name) == other.id for name in names)
-
-
-def mistakable(banner: Banner, feature: Feature) -> bool:
-    """Does the banner bear another part of that name, or a like part in a like colour?"""
-    others = {(part.name, part.color.name) for part in sight._named(sight._Same(banner))}
-    others.discard((feature.part, feature.color))
-    return any(
-        name == feature.part
-        or (
-            feature.part in sight._alike(name, sight._LIKE_PARTS)
-            and feature.color in sight._alike(c, sight._LIKE_COLORS)
-        )
-        for name, c in others
-    )
 
 
 class Planner:
