@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def world() -> World:
 @pytest.fixture(scope="module")
 def mixed(world: World) -> list[tuple[str, Asked]]:
     """Tasks as they come, in turn of the two splits."""
-    return [(SPLITS[i % 2], ask(world, SPLITS[i % 2], rng(i))) for i in range(240)]
+    return [(SPLITS[i % 2], ask(world, SPLITS[i % 2], rng(i))) for i in range(110)]
 
 
 def spoken(text: str) -> str:
@@ -121,6 +122,15 @@ def test_what_is_shown_and_asked_stays_in_the_split(world: World, mixed: list[tu
         assert not {nation.id for nation in plan.reached} & {nation.id for nation in plan.shown}
 
 
+def test_who_has_siblings_is_asked_about_by_look_alikes_alone(world: World, mixed: list[tuple[str, Asked]]) -> None:
+    for _, asked in mixed:
+        plan = asked.plan
+        assert all(one.banner != other.banner for one, other in combinations(plan.shown, 2))
+        if plan.kind not in ("visual", "unanswerable"):
+            alike = [bool(world.siblings(plan.shown[target])) for target in plan.targets]
+            assert alike == [plan.kind == "look_alike"] * len(plan.targets)
+
+
 def test_scenes_have_the_sizes_of_their_kinds(mixed: list[tuple[str, Asked]]) -> None:
     sizes = Counter()
     for _, asked in mixed:
@@ -148,7 +158,7 @@ def test_look_alikes_have_siblings_often_beside_them(world: World) -> None:
         plan = ask(world, "train", rng(1, i), "look_alike").plan
         target = plan.shown[plan.targets[0]]
         numbers = {target.number, *world.siblings(target)}
-        assert len(numbers) == 6
+        assert len(numbers) == 5
         if plan.pair:
             assert plan.targets[0] in (0, 1) and {nation.number for nation in plan.shown[:2]} <= numbers
             beside += 1
@@ -157,7 +167,7 @@ def test_look_alikes_have_siblings_often_beside_them(world: World) -> None:
 
 def test_an_intersection_cannot_be_read_without_looking(world: World) -> None:
     topics = Counter()
-    for i in range(40):
+    for i in range(24):
         plan = ask(world, "train", rng(2, i), "intersection").plan
         assert plan.other is not None and plan.other not in plan.shown
         shared = plan.topic.removeprefix("of_")
@@ -184,8 +194,8 @@ def test_snapshots_change_the_answers_that_they_should(world: World) -> None:
     later = world.at(2)
     kinds = ("glance", "gaze", "hop_1", "hop_2", "compare", "look_alike", "unanswerable", "visual", "intersection")
     changed = same = 0
-    for i in range(180):
-        kind = kinds[i % len(kinds)] if i < 60 else kinds[i % 4]
+    for i in range(72):
+        kind = kinds[i % len(kinds)] if i < 2 * len(kinds) else kinds[i % 4]
         now, then = (ask(one, "train", rng(5, i), kind) for one in (world, later))
         assert picture_hash(now.scene.picture) == picture_hash(then.scene.picture)
         fixed = [{name: value for name, value in one.fields.items() if name != "answers"} for one in (now, then)]
@@ -198,7 +208,7 @@ def test_snapshots_change_the_answers_that_they_should(world: World) -> None:
         assert differs == (asked and getattr(old.facts, plan.topic) != getattr(new.facts, plan.topic))
         changed += differs
         same += asked and not differs
-    assert changed >= 8 and same >= 8
+    assert changed >= 4 and same >= 4
 
 
 def test_the_generator_decides_everything(world: World) -> None:
