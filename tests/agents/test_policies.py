@@ -143,6 +143,22 @@ def test_a_loose_crop_is_the_gold_box_grown_and_follows_leads_alike(colours: Sim
     }
 
 
+def test_an_oracle_looks_again_tighter_only_where_the_document_did_not_come(colours: SimpleNamespace) -> None:
+    index, (_, found, both, hop) = colours.index(), colours.tasks
+    wrong = colours.task("wrong", ("BLUE", "GREEN"), (colours.left,))
+    tasks = [found, both, hop, wrong, unanswerable(colours, "one", colours.left)]
+    left, right = actions.Gaze(colours.left), actions.Gaze(colours.right)
+    tight = actions.Gaze(grow(colours.left, policies.TIGHTER))
+    assert policies.TIGHTER < 1 and iou(tight.box, colours.left) > 0.5
+    assert play(policies.ReflectiveCrop(tasks, index), tasks, index) == {
+        "left": [left, GOLD],
+        "both": [left, right, GOLD],
+        "hop": [right, actions.Search("Greenland of Old"), GOLD],
+        "wrong": [left, tight, UNKNOWN],
+        "one": [left, actions.Answer("unknown")],
+    }
+
+
 def test_glance_looks_once_and_misses_what_is_small(colours: SimpleNamespace) -> None:
     index = colours.index()
     played = play(policies.GlanceOnce(colours.tasks, index), colours.tasks, index)
@@ -189,7 +205,7 @@ def test_every_baseline_answers_in_time_and_acts_validly(name: str, colours: Sim
             assert played["never"][-1] == UNKNOWN
 
 
-@pytest.mark.parametrize("name", ["random", "random-gaze"])
+@pytest.mark.parametrize("name", ["random", "random-gaze-1", "random-gaze"])
 def test_random_choices_depend_on_seed_task_and_turn_only(name: str, colours: SimpleNamespace) -> None:
     hard, index = [colours.task(f"t{number}", ("GREEN",), (colours.left,)) for number in range(6)], colours.index()
     make = policies.BASELINES[name]
@@ -217,3 +233,9 @@ def test_random_gaze_never_repeats_a_box(colours: SimpleNamespace) -> None:
     *boxes, last = play(policies.RandomGaze(never, index), never, index, turns=9)["never"]
     assert last == UNKNOWN
     assert len(set(boxes)) == 8 and all(isinstance(action, actions.Gaze) for action in boxes)
+
+
+def test_a_random_gaze_of_one_look_begins_like_the_longer_one(colours: SimpleNamespace) -> None:
+    never, index = [colours.task("never", ("GREEN",), (colours.left,))], colours.index()
+    longer = play(policies.RandomGaze(never, index, 5), never, index)["never"]
+    assert play(policies.BASELINES["random-gaze-1"](never, index, 5), never, index)["never"] == [longer[0], UNKNOWN]
