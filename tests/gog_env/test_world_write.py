@@ -350,12 +350,12 @@ def test_a_huge_world_is_written_at_once(tmp_path):
     command = [sys.executable, "-m", "gog_env.world", "--nations", "1000000", "--out", str(tmp_path / "w")]
     running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300  # a few seconds on a machine that is free
         while time.monotonic() < until and running.poll() is None:
             if any(os.path.getsize(file) > 100_000 for file in tmp_path.rglob("data-00000.parquet")):
                 return
             time.sleep(0.1)
-        pytest.fail("nothing was written in a minute")
+        pytest.fail("nothing was written in five minutes")
     finally:
         running.terminate()
         running.wait()
