@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: python -m agents.demo --steps 20 --limit 100",
     )
     parser.add_argument("--out", default="runs/demo", help="folder of the run; an earlier demo there is replaced")
-    parser.add_argument("--steps", type=positive, default=20, help="GRPO steps (default: %(default)s)")
+    parser.add_argument("--steps", type=positive, default=8, help="GRPO steps (default: %(default)s)")
     parser.add_argument("--limit", type=positive, default=200, help="held-out tasks to play (default: %(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="seed of everything (default: 0)")
     options = parser.parse_args(argv)

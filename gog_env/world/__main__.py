@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         "change the preset.",
         epilog="example: python -m gog_env.world --preset world-m --out runs/world-m --jobs 2",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must not exist or be empty")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to make; must be new or empty")
     parser.add_argument("--preset", choices=list(PRESETS), default="world-s", help="default: world-s, the embedded one")
     parser.add_argument("--seed", type=int, help="the world's seed: decides its nations (default: 0)")
     parser.add_argument("--task-seed", type=int, default=0, help="the tasks' seed (default: 0)")
