@@ -41,6 +41,7 @@ def good() -> dict[str, dict[str, Any]]:
         "direct": policy(0.1, visual=1.0, gaze=0.0, look_alike=0.0, unanswerable=0.0),
         "random": policy(0.02, visual=0.1, gaze=0.0, look_alike=0.0, unanswerable=0.1),
         "glance": policy(0.25, visual=1.0, gaze=0.05, look_alike=0.1, unanswerable=0.0),
+        "random-gaze-1": policy(0.15, visual=1.0, gaze=0.05, look_alike=0.05, unanswerable=0.05),
         "random-gaze": policy(0.2, visual=1.0, gaze=0.1, look_alike=0.1, unanswerable=0.1),
         "loose-crop": policy(0.8, visual=1.0, gaze=0.9, look_alike=0.6, unanswerable=0.0),
         "oracle-crop": policy(0.97, visual=1.0, gaze=0.98, look_alike=0.92, unanswerable=0.5),
@@ -74,12 +75,12 @@ def test_what_the_world_promises_is_checked_policy_by_policy() -> None:
 
 def test_the_table_has_every_kind_with_its_interval() -> None:
     header, rows = world_table.rows(good())
-    assert header[1:] == list(good())
+    assert header[1:] == list(good()) == list(world_table.POLICIES)
     lines = {str(row[0]).strip(): row[1:] for row in rows}
-    assert lines["gaze (10)"][5] == "98.0 88.0-100" and lines["overall (20)"][2] == "25.0 15.0-35.0"
+    assert lines["gaze (10)"][6] == "98.0 88.0-100" and lines["overall (20)"][2] == "25.0 15.0-35.0"
     assert lines["evidence hit@1"][0] == "10.0" and lines["calls an episode"][0] == "1.75"
     assert "visual" not in lines and "look_alike" in lines, "kinds without evidence have no hits"
-    assert max(map(len, text_table(header, rows).splitlines())) <= 120
+    assert max(map(len, text_table(header, rows).splitlines())) <= 144, "18 columns a policy, at most"
 
 
 def test_worlds_that_are_to_be_alike_are_compared_policy_by_policy() -> None:
@@ -117,7 +118,7 @@ def test_the_command_plays_a_world_and_uses_it_again(
     common = ["--tasks", "24", "--encoder", str(tiny_encoder), "--work", str(work), "--out"]
     assert world_table.main(["--worlds", str(TINY), *common, str(tmp_path / "a")]) == 1, "a random encoder finds little"
     printed = capsys.readouterr().out
-    assert "60:3: 24 heldout tasks" in printed and "missed: 60:3: oracle-crop on" in printed
+    assert "60:3: 24 heldout tasks" in printed and "missed: 60:3: oracle-reflect on" in printed
     made = {path: path.stat().st_mtime_ns for path in work.rglob("*")}
     world_table.main(["--worlds", str(TINY), *common, str(tmp_path / "b")])
     assert made == {path: path.stat().st_mtime_ns for path in work.rglob("*")}, "nothing is made twice"
