@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -125,9 +126,9 @@ def test_the_shipped_policy_looks_before_it_answers() -> None:
     assert (folder / "model.safetensors").stat().st_size <= 16e6
     world = make_world(WorldSpec(seed=99, nations=48, name="unseen"))
     tasks = []
-    for number in range(64):
+    for number in itertools.takewhile(lambda _: len(tasks) < 16, range(240)):
         fields, picture = make_task(world, "heldout", np.random.default_rng([7, number]), "gaze")
         if fields["reference"] == "place":
             tasks.append(Task(f"t{number}", fields["question"], tuple(fields["answers"]), picture))
     actions = LmmPolicy(folder).act([Episode(task).view for task in tasks])
-    assert len(tasks) >= 12 and sum(isinstance(action, Gaze) for action in actions) >= 0.6 * len(tasks), actions
+    assert len(tasks) == 16 and sum(isinstance(action, Gaze) for action in actions) >= 0.6 * len(tasks), actions
