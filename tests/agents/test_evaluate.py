@@ -216,4 +216,5 @@ def test_no_tasks_is_an_error(index: KnowledgeIndex, tasks: Path) -> None:
 def test_help_fits_a_screen() -> None:
     text = command.parser().format_help()
     assert "example:" in text and len(text.splitlines()) <= 40
-    assert all(name in text for name in BASELINES)
+    unbroken = "".join(text.split())  # a name may be broken at its hyphen
+    assert all(name in unbroken for name in BASELINES)
