@@ -241,7 +241,7 @@ def _check_meaning(asked: Asked, articles: Sequence[str], world: World) -> None:
         raise ValueError(f"the last article does not hold the gold answer {gold!r}")
     if any(tells(text, gold) for text in articles[:-1]) and plan.kind != "compare":
         raise ValueError(f"an article read earlier holds the gold answer {gold!r} already")
-    if (plan.kind == "look_alike") != all(bool(world.siblings(plan.shown[i])) for i in plan.targets):
+    if (plan.kind == "look_alike") != any(bool(world.siblings(plan.shown[i])) for i in plan.targets):
         raise ValueError("whether other nations have banners like this one's is not as its kind says")
     wanted = _wanted(asked, world)
     if gold != wanted:
