@@ -26,6 +26,7 @@ class PolicyCard:
         result_side: longest side, in pixels, of pictures that come back from a tool; 0 sends none.
         spaced: write a space before answers and queries, so that they have the same tokens as within a text.
         max_new_tokens: length of one assistant turn at most.
+        scores: pictures' hits come with their similarity.
         hits, texts, snippet_chars, max_turns: the episode settings that the model was trained with.
     """
 
@@ -38,6 +39,7 @@ class PolicyCard:
     texts: int = 1
     snippet_chars: int = 600
     max_turns: int = 6
+    scores: bool = False
 
     def save(self, folder: str | Path) -> None:
         """Writes the card into a model folder."""
@@ -45,7 +47,9 @@ class PolicyCard:
         (Path(folder) / NAME).write_text(text, encoding="utf-8")
 
 
-NANO = PolicyCard(system=False, result_side=48, spaced=True, max_new_tokens=48, snippet_chars=600)
+NANO = PolicyCard(
+    system=False, result_side=0, spaced=True, max_new_tokens=40, hits=2, max_turns=8, scores=True
+)  # fmt: skip
 
 
 def load_card(folder: str | Path) -> PolicyCard:

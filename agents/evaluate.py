@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     playing = [*(policies.BASELINES[name](tasks, index, options.seed) for name in names), *models]
 
     source = options.tasks or f"embedded world, {options.split}"
-    changes = {"max_turns": options.max_turns or turns_needed(tasks)} | ({"hits": options.hits} if options.hits else {})
+    changes: dict[str, Any] = {"max_turns": options.max_turns or turns_needed(tasks)} | ({"hits": options.hits} if options.hits else {})
     about = {
         "command": command_line("agents.evaluate", argv),
         "seed": options.seed,

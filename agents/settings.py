@@ -71,7 +71,8 @@ def open_world(index: Any, tasks: Any, split: str, limit: int | None = None) -> 
 
 def episode_config(card: PolicyCard, **changes: Any) -> EpisodeConfig:
     """The rules of episodes that a model was trained with, with changes."""
-    rules = {"hits": card.hits, "texts": card.texts, "snippet_chars": card.snippet_chars, "max_turns": card.max_turns}
+    names = ("hits", "texts", "snippet_chars", "max_turns", "scores")
+    rules = {name: getattr(card, name) for name in names}
     return EpisodeConfig(**{**rules, **changes})
 
 

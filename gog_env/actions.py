@@ -7,12 +7,14 @@ Decisions:
 - Boxes are `[x0, y0, x1, y1]` in 0..1 of the original picture. No convention is guessed from magnitude: only a dialect
   translates.
 - Text must be writable as UTF-8 and free of NUL, because trajectories are JSON lines that other tools read.
+- Every action may carry the `thought` that led to it. It is shown again to whoever took it, recorded, and nothing else:
+  two actions that differ in their thoughts alone are equal, and no reward looks at it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,36 +24,44 @@ from index.images import Box, check_box
 #: Longest query and longest answer, in characters. An answer is a name, a number or a short phrase.
 MAX_TEXT = 300
 _MAX_REASON = 200
+_MAX_THOUGHT = 4000
 
 
 @dataclass(frozen=True)
-class Glance:
+class Thoughtful:
+    """What all actions share: `thought`, the reasons that came before the action ("" where none were given)."""
+
+    thought: str = field(default="", compare=False, kw_only=True, repr=False)
+
+
+@dataclass(frozen=True)
+class Glance(Thoughtful):
     """Search with the whole picture."""
 
 
 @dataclass(frozen=True)
-class Gaze:
+class Gaze(Thoughtful):
     """Search with a crop of the picture: `box` is `(x0, y0, x1, y1)` in 0..1 of the original picture."""
 
     box: Box
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(Thoughtful):
     """Search the documents with words."""
 
     query: str
 
 
 @dataclass(frozen=True)
-class Answer:
+class Answer(Thoughtful):
     """End the episode with an answer."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Malformed:
+class Malformed(Thoughtful):
     """What a parser yields for output that is no action; `reason` is one line that the policy gets to read."""
 
     reason: str
@@ -77,8 +87,14 @@ def validate(action: object) -> Action:
     >>> validate(42)
     Malformed(reason='int is not an action; choose glance, gaze, search or answer')
     """
-    if isinstance(action, Glance):
-        return action
+    if not isinstance(action, Action):
+        return Malformed(f"{type(action).__name__} is not an action; choose glance, gaze, search or answer")
+    checked = _validate(action)
+    thought = _thought(action.thought)
+    return checked if checked.thought == thought else replace(checked, thought=thought)
+
+
+def _validate(action: Action) -> Action:
     if isinstance(action, Gaze):
         try:
             return Gaze(check_box(action.box))
@@ -92,7 +108,13 @@ def validate(action: object) -> Action:
         return Malformed(problem) if problem else Answer(action.text.strip())
     if isinstance(action, Malformed):
         return Malformed(_one_line(action.reason))
-    return Malformed(f"{type(action).__name__} is not an action; choose glance, gaze, search or answer")
+    return action
+
+
+def _thought(thought: object) -> str:
+    """A thought as it can be recorded: writable as UTF-8, no NUL, at most `_MAX_THOUGHT` characters."""
+    text = thought if isinstance(thought, str) else ""
+    return text.replace("\0", " ").encode("utf-8", "replace").decode("utf-8")[:_MAX_THOUGHT].strip()
 
 
 def to_space(action: Action) -> tuple[np.int64, Any]:
@@ -146,17 +168,19 @@ def as_dict(action: Action) -> dict[str, Any]:
 
     >>> as_dict(Gaze((0.0, 0.0, 0.5, 1.0)))
     {'type': 'gaze', 'box': [0.0, 0.0, 0.5, 1.0]}
+    >>> as_dict(Answer("Nairobi", thought="its capital"))
+    {'type': 'answer', 'text': 'Nairobi', 'thought': 'its capital'}
     """
-    name = type(action).__name__.lower()
+    fields: dict[str, Any] = {"type": type(action).__name__.lower()}
     if isinstance(action, Gaze):
-        return {"type": name, "box": [float(edge) for edge in action.box]}
-    if isinstance(action, Search):
-        return {"type": name, "query": action.query}
-    if isinstance(action, Answer):
-        return {"type": name, "text": action.text}
-    if isinstance(action, Malformed):
-        return {"type": name, "reason": action.reason}
-    return {"type": name}
+        fields["box"] = [float(edge) for edge in action.box]
+    elif isinstance(action, Search):
+        fields["query"] = action.query
+    elif isinstance(action, Answer):
+        fields["text"] = action.text
+    elif isinstance(action, Malformed):
+        fields["reason"] = action.reason
+    return fields | ({"thought": action.thought} if action.thought else {})
 
 
 def from_dict(fields: object) -> Action:
@@ -170,9 +194,10 @@ def from_dict(fields: object) -> Action:
     if not isinstance(fields, Mapping):
         return validate(fields)
     name = fields.get("type")
+    thought = _thought(fields.get("thought"))
     if name == "glance":
-        return Glance()
-    shapes: dict[str, tuple[str, type]] = {
+        return Glance(thought=thought)
+    shapes: dict[str, tuple[str, type[Any]]] = {
         "gaze": ("box", Gaze),
         "search": ("query", Search),
         "answer": ("text", Answer),
@@ -183,7 +208,7 @@ def from_dict(fields: object) -> Action:
     key, make = shapes[name]
     if key not in fields:
         return Malformed(f"{name} needs {key!r}")
-    return validate(make(fields[key]))
+    return validate(make(fields[key], thought=thought))
 
 
 def _text_problem(what: str, text: object) -> str | None:

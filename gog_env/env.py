@@ -74,6 +74,7 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
     | `question`   | `Unicode(1, 2000)`                   | the question                                                 |
     | `results`    | `Unicode(0, ...)`                    | what the last action brought: `[1] Title: text`, `[2] Title`, ...; `No results.`; `Invalid action: ...`; empty at the start |
     | `thumbnails` | `Box(0, 255, (3, 96, 96, 3), uint8)` | pictures of the last hits, letterboxed; black where there is none |
+    | `scores`     | False                                | hits of a picture show their similarity, `[1] Title (0.953): text`|
     | `turns_left` | `Discrete(max_turns + 1)`            | actions that may still be taken                              |
 
     Boxes refer to the original picture, not to the letterboxed one: `info["placement"]` says where that lies.

@@ -54,6 +54,7 @@ class EpisodeConfig:
         texts: how many of them, from the first, are shown with their text; the rest by title.
         snippet_chars: characters of a text that are shown.
         thumbnails: how many hits come with a small picture.
+        scores: show how similar the hits of a picture are (cosine of the embeddings), `[1] Title (0.953): text`.
         format_weight: λ of the reward, 0..1.
         call_cost: taken from the reward for every glance, gaze and search.
     """
@@ -63,6 +64,7 @@ class EpisodeConfig:
     texts: int = 1
     snippet_chars: int = 600
     thumbnails: int = 3
+    scores: bool = False
     format_weight: float = 0.1
     call_cost: float = 0.0
 
@@ -79,7 +81,7 @@ class EpisodeConfig:
     @property
     def max_results(self) -> int:
         """Most characters that the text of a turn can have."""
-        line = len(f"[{self.hits}] ") + MAX_TITLE + 1
+        line = len(f"[{self.hits}] ") + MAX_TITLE + 1 + (len(" (-0.000)") if self.scores else 0)
         return max(300, self.hits * line + min(self.texts, self.hits) * (self.snippet_chars + 2))
 
 
@@ -251,7 +253,8 @@ def _turn(episode: Episode, action: Action, hits: tuple[Hit, ...], picture: Imag
         parts = _reward_parts(episode, [*(turn.action for turn in episode.turns), action])
         # calls were paid for when they were made
         return Turn(action, reward=rewards.total(parts.accuracy, parts.format, 0, config.format_weight))
-    return Turn(action, hits, results_text(hits, config), picture, reward)
+    scores = config.scores and not isinstance(action, Search)
+    return Turn(action, hits, results_text(hits, config, scores), picture, reward)
 
 
 def _reward_parts(episode: Episode, actions: Sequence[Action]) -> RewardParts:
@@ -265,11 +268,14 @@ def _reward_parts(episode: Episode, actions: Sequence[Action]) -> RewardParts:
     return RewardParts(accuracy, format, calls, config.call_cost * calls, total)
 
 
-def results_text(hits: Sequence[Hit], config: EpisodeConfig) -> str:
-    """What a model reads of its hits: `[1] Title: text` for the first `config.texts`, `[2] Title` for the rest."""
+def results_text(hits: Sequence[Hit], config: EpisodeConfig, scores: bool = False) -> str:
+    """What a model reads of its hits: `[1] Title: text` for the first `config.texts`, `[2] Title` for the rest.
+
+    With `scores` the score of each stands behind its title, to three decimals.
+    """
     lines = []
     for rank, hit in enumerate(hits, start=1):
-        line = f"[{rank}] {_cut(hit.title, MAX_TITLE)}"
+        line = f"[{rank}] {_cut(hit.title, MAX_TITLE)}" + (f" ({hit.score:.3f})" if scores else "")
         snippet = _cut(hit.snippet, config.snippet_chars) if rank <= config.texts else ""
         lines.append(f"{line}: {snippet}" if snippet else line)
     return "\n".join(lines) or NO_RESULTS

@@ -6,7 +6,7 @@
 Decisions: boxes are integers on the scale of the model's card (thousandths for Qwen3-VL), never guessed from their
 magnitude. A turn is one action: two calls, a call beside an answer, or text with neither are malformed, with a reason
 the model can read. Only the assistant's own last message is ever searched for an answer, so that no retrieved
-document can supply one.
+document can supply one. Reasons stand before the action in <think> tags: they become the action's `thought`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from gog_env.episode import EpisodeView, Turn
 
 _CALL = re.compile(r"<tool_call>\s*(.*?)\s*</tool_call>", re.DOTALL)
 _ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
-_THINK = re.compile(r"<think>.*?</think>", re.DOTALL)
+_THINK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
 _CHAT = re.compile(r"<\|[a-z_]+\|>")
 _ARGUMENTS: dict[str, set[str]] = {"glance": set(), "gaze": {"box"}, "search": {"query"}}
 _ONE = Malformed("one tool call or one <answer>…</answer> is expected in a turn")
@@ -83,6 +84,11 @@ def parse(text: str, card: PolicyCard) -> Action:
         text: what the model generated, with or without its end-of-turn token.
         card: the model's card (scale of boxes).
     """
+    thought = _THINK.search(text)
+    return replace(_parse(text, card), thought=thought.group(1).strip() if thought else "")
+
+
+def _parse(text: str, card: PolicyCard) -> Action:
     calls, answers = _marked(text)
     if len(calls) + len(answers) != 1:
         return _ONE
@@ -103,7 +109,9 @@ def action_of_message(message: Mapping[str, Any], card: PolicyCard) -> Action:
     if len(calls) > 1 or any(_marked(text)):
         return _ONE
     function = calls[0]["function"]
-    return action_of_call(function["name"], function["arguments"], card)
+    thought = _THINK.search(text)
+    reasons = thought.group(1) if thought else str(message.get("reasoning_content") or "")
+    return replace(action_of_call(function["name"], function["arguments"], card), thought=reasons.strip())
 
 
 def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
@@ -113,9 +121,10 @@ def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
         ValueError: for a malformed action, which has no text of its own.
     """
     space = " " if card.spaced else ""
+    thought = f"<think>{action.thought}</think>" if action.thought else ""
     arguments: dict[str, Any]
     if isinstance(action, Answer):
-        return {"role": "assistant", "content": f"<answer>{space}{action.text}</answer>"}
+        return {"role": "assistant", "content": f"{thought}<answer>{space}{action.text}</answer>"}
     if isinstance(action, Glance):
         name, arguments = "glance", {}
     elif isinstance(action, Search):
@@ -125,7 +134,7 @@ def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
     else:
         raise ValueError(f"no message for {action!r}")
     function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
-    return {"role": "assistant", "content": "", "tool_calls": [{"type": "function", "function": function}]}
+    return {"role": "assistant", "content": thought, "tool_calls": [{"type": "function", "function": function}]}
 
 
 def result_content(turn: Turn, card: PolicyCard) -> list[dict[str, Any]]:
