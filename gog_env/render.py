@@ -1,33 +1,23 @@
 """Drawings of an episode: a fixed canvas for people and videos, and plain text for terminals.
 
-The canvas is drawn at twice its size and reduced, because Pillow draws lines and round corners without smoothing. The
-font comes with the project (Pillow's own has no accents), so that a drawing is the same on every machine. Letters that
-it lacks lose their marks (ł, ş) or appear as boxes (CJK, emoji); the text form has them all.
+Font, colours and fineness are those of `lettering`. Letters that the font lacks are drawn without their marks or as
+boxes; the text form has them all.
 """
 
 from __future__ import annotations
 
-import functools
-import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from .actions import Action, Answer, Gaze, Glance, Malformed, Search
 from .episode import Episode, Turn
+from .lettering import BAD, CARD, COLOURS, FAINT, GOOD, GREY, INK, LINE, PAPER, SCALE, fits, font, length, wrap, write
 
 WIDTH, HEIGHT = 960, 640
 #: Hits that are shown, with or without a picture.
 CARDS = 3
-_SCALE = 2
-_PAPER, _CARD, _LINE = "#f6f5f1", "#ffffff", "#d9d6ce"
-_INK, _GREY, _FAINT = "#22242a", "#6a6d75", "#a5a7ad"
-_GOOD, _BAD = "#1f7a4d", "#b3392f"
-# One colour a turn, told apart by colour-blind readers too (Okabe and Ito, the light ones darkened for white numerals).
-_COLOURS = ("#0072b2", "#d55e00", "#008a65", "#b5588f", "#b07a00", "#3f8fc4", "#6b5bb5", "#5c6370")
-_BASE = {"ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ı": "i", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T", "ŋ": "n", "ə": "e"}
 
 Rectangle = tuple[float, float, float, float]
 
@@ -51,7 +41,7 @@ def rgb_array(episode: Episode, thumbnails: Sequence[Image.Image | None] = ()) -
     elif episode.turns:
         page.results(episode.turns[-1], thumbnails, (568, 316, 936, 546))
     page.outcome(episode, (568, 562, 936, 616))
-    return np.array(page.image.reduce(_SCALE), dtype=np.uint8)
+    return np.array(page.image.reduce(SCALE), dtype=np.uint8)
 
 
 def ansi(episode: Episode) -> str:
@@ -83,13 +73,13 @@ def _status(episode: Episode) -> tuple[str, str, str]:
     parts = episode.reward_parts
     if not episode.done:
         left = f"{episode.turns_left} turn{'s' if episode.turns_left != 1 else ''} left"
-        return f"{left} · reward so far {_signed(parts.total)}", "", _GREY
+        return f"{left} · reward so far {_signed(parts.total)}", "", GREY
     if episode.truncated:
-        verdict, colour = "Out of turns", _BAD
+        verdict, colour = "Out of turns", BAD
     elif parts.accuracy:
-        verdict, colour = "Correct", _GOOD
+        verdict, colour = "Correct", GOOD
     else:
-        verdict, colour = "Wrong", _BAD
+        verdict, colour = "Wrong", BAD
     cost = f", cost {parts.cost:.2f}" if parts.cost else ""
     searches = f"{parts.calls} search{'es' if parts.calls != 1 else ''}"
     score = "no answer" if episode.truncated else f"accuracy {parts.accuracy:.0f}, format {parts.format:.0f}"
@@ -104,32 +94,15 @@ def _signed(value: float) -> str:
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
 
-@functools.cache
-def _font(size: float, bold: bool = False) -> ImageFont.FreeTypeFont:
-    file = Path(__file__).parent / "fonts" / f"Aileron-{'SemiBold' if bold else 'Regular'}.ttf"
-    return ImageFont.truetype(str(file), size * _SCALE)
-
-
-def _plain(text: str) -> str:
-    """The text in letters that the font has, as far as dropping marks gets: "Łódź" becomes "Lódz"."""
-    shown = []
-    for letter in unicodedata.normalize("NFC", text):
-        if ord(letter) > 0xFF and letter.isalpha():
-            base = unicodedata.normalize("NFD", letter)[0]
-            letter = _BASE.get(letter, base if ord(base) <= 0xFF else letter)
-        shown.append(letter)
-    return "".join(shown)
-
-
 def _colour(number: int) -> str:
-    return _COLOURS[(number - 1) % len(_COLOURS)]
+    return COLOURS[(number - 1) % len(COLOURS)]
 
 
 class _Page:
     """The sheet and its pen; all measures in pixels of the finished canvas."""
 
     def __init__(self) -> None:
-        self.image = Image.new("RGB", (WIDTH * _SCALE, HEIGHT * _SCALE), _PAPER)
+        self.image = Image.new("RGB", (WIDTH * SCALE, HEIGHT * SCALE), PAPER)
         self.pen = ImageDraw.Draw(self.image)
 
     # panels
@@ -141,9 +114,9 @@ class _Page:
         scale = min((right - left) / picture.width, (bottom - top) / picture.height)
         width, height = picture.width * scale, picture.height * scale
         x, y = left + (right - left - width) / 2, top + (bottom - top - height) / 2
-        size = (max(1, round(width * _SCALE)), max(1, round(height * _SCALE)))
-        self.image.paste(picture.resize(size, Image.Resampling.BICUBIC), (round(x * _SCALE), round(y * _SCALE)))
-        self.rectangle((x, y, x + width, y + height), outline=_LINE)
+        size = (max(1, round(width * SCALE)), max(1, round(height * SCALE)))
+        self.image.paste(picture.resize(size, Image.Resampling.BICUBIC), (round(x * SCALE), round(y * SCALE)))
+        self.rectangle((x, y, x + width, y + height), outline=LINE)
         glances = 0
         tags: list[tuple[float, float, int]] = []  # drawn last, above all frames
         for number, turn in enumerate(episode.turns, start=1):
@@ -171,78 +144,76 @@ class _Page:
     def question(self, episode: Episode, room: Rectangle) -> None:
         """The question, large."""
         left, top, right, bottom = room
-        self.text(left, top, "QUESTION", 10, _FAINT, bold=True)
-        size = next(
-            (size for size in (22, 19, 16) if len(self.wrap(episode.task.question, size, right - left)) <= 3), 13
-        )
+        self.text(left, top, "QUESTION", 10, FAINT, bold=True)
+        size = next((size for size in (22, 19, 16) if len(wrap(episode.task.question, size, right - left)) <= 3), 13)
         most = int((bottom - top - 18) / (size * 1.3))
-        self.paragraph(left, top + 18, episode.task.question, size, _INK, right - left, most)
+        self.paragraph(left, top + 18, episode.task.question, size, INK, right - left, most)
 
     def history(self, episode: Episode, room: Rectangle) -> None:
         """One line a turn; with many turns the last ones."""
         left, top, right, bottom = room
         used, most = len(episode.turns), episode.config.max_turns
-        self.text(left, top, f"TURNS · {used} OF {most}", 10, _FAINT, bold=True)
+        self.text(left, top, f"TURNS · {used} OF {most}", 10, FAINT, bold=True)
         top += 20
         rows = int((bottom - top) / 42)
         first = max(0, used - rows)
         if not episode.turns:
-            self.text(left, top + 2, "Nothing has been searched yet.", 14, _GREY)
+            self.text(left, top + 2, "Nothing has been searched yet.", 14, GREY)
         for row, turn in enumerate(episode.turns[first:]):
             number, y = first + row + 1, top + row * 42
             self.badge(left, y + 1, number)
             name, detail = describe(turn.action)
-            ink = _BAD if isinstance(turn.action, Malformed) else _INK
+            ink = BAD if isinstance(turn.action, Malformed) else INK
             self.text(left + 27, y, name, 14, ink, bold=True)
-            x = left + 27 + self.width(name, 14, bold=True) + 7
+            x = left + 27 + length(name, 14, bold=True) + 7
             self.line(x, y, detail, 14, ink, right - x)
-            self.line(left + 27, y + 19, _brought(turn), 11.5, _GREY, right - left - 27)
+            self.line(left + 27, y + 19, _brought(turn), 11.5, GREY, right - left - 27)
 
     def answer(self, episode: Episode, room: Rectangle) -> None:
         """The answer given, and the gold one."""
         left, top, right, _ = room
-        colour = _GOOD if episode.reward_parts.accuracy else _BAD
+        colour = GOOD if episode.reward_parts.accuracy else BAD
         gold, *aliases = episode.task.answers
-        self.text(left, top, "ANSWER", 10, _FAINT, bold=True)
+        self.text(left, top, "ANSWER", 10, FAINT, bold=True)
         lines = self.paragraph(left, top + 18, episode.answer or "", 20, colour, right - left, 3)
         top += 36 + lines * 26
-        self.text(left, top, "GOLD ANSWER", 10, _FAINT, bold=True)
-        lines = self.paragraph(left, top + 18, gold, 20, _INK, right - left, 2)
+        self.text(left, top, "GOLD ANSWER", 10, FAINT, bold=True)
+        lines = self.paragraph(left, top + 18, gold, 20, INK, right - left, 2)
         if aliases:
-            self.paragraph(left, top + 22 + lines * 26, "or " + ", ".join(aliases), 12, _GREY, right - left, 3)
+            self.paragraph(left, top + 22 + lines * 26, "or " + ", ".join(aliases), 12, GREY, right - left, 3)
 
     def results(self, turn: Turn, thumbnails: Sequence[Image.Image | None], room: Rectangle) -> None:
         """What the last turn brought: a card for each hit, or a text."""
         left, top, right, bottom = room
-        self.text(left, top, "LAST RESULTS", 10, _FAINT, bold=True)
+        self.text(left, top, "LAST RESULTS", 10, FAINT, bold=True)
         top += 18
         if not turn.hits:
-            self.paragraph(left, top + 2, turn.text, 14, _BAD if turn.error else _GREY, right - left, 6)
+            self.paragraph(left, top + 2, turn.text, 14, BAD if turn.error else GREY, right - left, 6)
             return
         gap = 8
         height = (bottom - top - gap * (CARDS - 1)) / CARDS
         for row, hit in enumerate(turn.hits[:CARDS]):
             y = top + row * (height + gap)
-            self.rectangle((left, y, right, y + height), fill=_CARD, outline=_LINE, radius=6)
+            self.rectangle((left, y, right, y + height), fill=CARD, outline=LINE, radius=6)
             picture = thumbnails[row] if row < len(thumbnails) else None
             x = left + 12
             if picture is not None:
                 self.thumbnail(picture, (left + 6, y + 6, left + 84, y + height - 6))
                 x = left + 94
             score = f"{hit.score:.3f}"
-            score_width = self.width(score, 11.5)
-            self.text(right - 10 - score_width, y + 9, score, 11.5, _GREY)
-            self.line(x, y + 7, f"{row + 1}. {hit.title}", 14, _INK, right - 20 - score_width - x, bold=True)
-            self.paragraph(x, y + 27, " ".join(hit.snippet.split()), 11, _GREY, right - 10 - x, 2)
+            score_width = length(score, 11.5)
+            self.text(right - 10 - score_width, y + 9, score, 11.5, GREY)
+            self.line(x, y + 7, f"{row + 1}. {hit.title}", 14, INK, right - 20 - score_width - x, bold=True)
+            self.paragraph(x, y + 27, " ".join(hit.snippet.split()), 11, GREY, right - 10 - x, 2)
 
     def outcome(self, episode: Episode, room: Rectangle) -> None:
         """How the episode stands, on a bar of its colour."""
         left, top, right, bottom = room
         words, detail, colour = _status(episode)
         over = episode.done
-        self.rectangle(room, fill=colour if over else _PAPER, outline=colour if over else _LINE, radius=6)
+        self.rectangle(room, fill=colour if over else PAPER, outline=colour if over else LINE, radius=6)
         middle = (top + bottom) / 2
-        ink = "#ffffff" if over else _GREY
+        ink = "#ffffff" if over else GREY
         self.line(left + 14, middle - (19 if detail else 10), words, 15, ink, right - left - 28, bold=over)
         if detail:
             self.line(left + 14, middle + 3, detail, 11.5, "#f1efe9", right - left - 28)
@@ -252,29 +223,29 @@ class _Page:
     def rectangle(
         self, box: Rectangle, outline: str | None = None, fill: str | None = None, width: float = 1, radius: float = 0
     ) -> None:
-        x0, y0, x1, y1 = (edge * _SCALE for edge in box)
+        x0, y0, x1, y1 = (edge * SCALE for edge in box)
         corners = (x0, y0, max(x0, x1), max(y0, y1))
-        pen_width = max(1, round(width * _SCALE)) if outline else 0
-        self.pen.rounded_rectangle(corners, radius * _SCALE, fill=fill, outline=outline, width=pen_width)
+        pen_width = max(1, round(width * SCALE)) if outline else 0
+        self.pen.rounded_rectangle(corners, radius * SCALE, fill=fill, outline=outline, width=pen_width)
 
     def badge(self, x: float, y: float, number: int) -> None:
         """A number on its turn's colour, 18 pixels square."""
         self.rectangle((x, y, x + 18, y + 18), fill=_colour(number), outline="#ffffff", radius=4)
-        at = ((x + 9) * _SCALE, (y + 9.2) * _SCALE)
-        self.pen.text(at, str(number), font=_font(11.5, True), fill="#ffffff", anchor="mm")
+        at = ((x + 9) * SCALE, (y + 9.2) * SCALE)
+        self.pen.text(at, str(number), font=font(11.5, True), fill="#ffffff", anchor="mm")
 
     def thumbnail(self, picture: Image.Image, room: Rectangle) -> None:
         left, top, right, bottom = room
         scale = min((right - left) / picture.width, (bottom - top) / picture.height)
         width, height = picture.width * scale, picture.height * scale
         x, y = left + (right - left - width) / 2, top + (bottom - top - height) / 2
-        size = (max(1, round(width * _SCALE)), max(1, round(height * _SCALE)))
+        size = (max(1, round(width * SCALE)), max(1, round(height * SCALE)))
         small = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
-        self.image.paste(small, (round(x * _SCALE), round(y * _SCALE)))
-        self.rectangle((x, y, x + width, y + height), outline=_LINE, width=0.5)
+        self.image.paste(small, (round(x * SCALE), round(y * SCALE)))
+        self.rectangle((x, y, x + width, y + height), outline=LINE, width=0.5)
 
     def text(self, x: float, y: float, text: str, size: float, colour: str, bold: bool = False) -> None:
-        self.pen.text((x * _SCALE, y * _SCALE), _plain(text), font=_font(size, bold), fill=colour)
+        write(self.pen, x, y, text, size, colour, bold)
 
     def line(self, x: float, y: float, text: str, size: float, colour: str, width: float, bold: bool = False) -> None:
         """One line, cut with an ellipsis where it would leave `width`."""
@@ -284,40 +255,15 @@ class _Page:
         self, x: float, y: float, text: str, size: float, colour: str, width: float, most: int, bold: bool = False
     ) -> int:
         """At most `most` lines; returns how many."""
-        lines = self.wrap(text, size, width, bold)
+        lines = wrap(text, size, width, bold)
         if len(lines) > most:
             last = lines[most - 1] + "…"
-            while len(last) > 1 and not self.fits(last, size, width, bold):
+            while len(last) > 1 and not fits(last, size, width, bold):
                 last = last[:-2].rstrip() + "…"
             lines = [*lines[: most - 1], last]
         for row, line in enumerate(lines):
             self.text(x, y + row * size * 1.3, line, size, colour, bold)
         return len(lines)
-
-    def wrap(self, text: str, size: float, width: float, bold: bool = False) -> list[str]:
-        """Lines no wider than `width`, broken at spaces, and within words that are wider by themselves."""
-        lines = [""]
-        for word in text.split():
-            longer = f"{lines[-1]} {word}".strip()
-            if self.fits(longer, size, width, bold):
-                lines[-1] = longer
-                continue
-            if lines[-1]:
-                lines.append("")
-            while not self.fits(word, size, width, bold):
-                end = len(word) - 1
-                while end > 1 and not self.fits(word[:end], size, width, bold):
-                    end -= 1
-                lines[-1], word = word[:end], word[end:]
-                lines.append("")
-            lines[-1] = word
-        return lines
-
-    def fits(self, text: str, size: float, width: float, bold: bool = False) -> bool:
-        return len(text) < 2 or self.width(text, size, bold) <= width
-
-    def width(self, text: str, size: float, bold: bool = False) -> float:
-        return self.pen.textlength(_plain(text), font=_font(size, bold)) / _SCALE
 
 
 def _brought(turn: Turn) -> str:

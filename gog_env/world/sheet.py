@@ -13,27 +13,23 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from gog_env.actions import Search, from_dict
-from gog_env.world.names import plain
+from gog_env.lettering import CARD, COLOURS, GOOD, GREY, INK, LINE, PAPER, SCALE, font, length, wrap, write
 from gog_env.world.nations import World, make_world
 from gog_env.world.presets import PRESETS
 from gog_env.world.questions import KINDS, make_task
 from gog_env.world.scenes import SETTINGS
 from index.errors import TaskError, cli
 
-_FINE = 2
 _WIDTH, _HEIGHT = 328, 246
 _CELL_HEIGHT, _GAP, _MARGIN = 366, 18, 22
-_PAPER, _CARD, _LINE = "#f6f5f1", "#ffffff", "#d9d6ce"
-_INK, _GREY, _GOOD = "#22242a", "#6a6d75", "#1f7a4d"
-_FRAMES = ("#d55e00", "#0072b2", "#008a65", "#b5588f")
+_FRAMES = (COLOURS[1], COLOURS[0], *COLOURS[2:4])
 _DRAWS = 12
 """So many tasks at most are made for a place on the page, until one has a setting that came least so far."""
 
@@ -60,7 +56,7 @@ def sheet(
     if columns < 1 or rows < 1:
         raise TaskError(f"a page of {columns} x {rows} scenes is empty; give --columns and --rows of 1 or more")
     size = (2 * _MARGIN + columns * (_WIDTH + _GAP) - _GAP, 2 * _MARGIN + rows * (_CELL_HEIGHT + _GAP) - _GAP)
-    page = Image.new("RGB", (size[0] * _FINE, size[1] * _FINE), _PAPER)
+    page = Image.new("RGB", (size[0] * SCALE, size[1] * SCALE), PAPER)
     shown: Counter[str] = Counter()
     for place in range(columns * rows):
         wanted = kind or KINDS[place % len(KINDS)]
@@ -72,31 +68,31 @@ def sheet(
         shown[fields["setting"]] += 1
         row, column = divmod(place, columns)
         _card(page, _MARGIN + column * (_WIDTH + _GAP), _MARGIN + row * (_CELL_HEIGHT + _GAP), fields, picture)
-    return page.reduce(_FINE)
+    return page.reduce(SCALE)
 
 
 def _card(page: Image.Image, left: float, top: float, fields: Mapping[str, Any], picture: Image.Image) -> None:
     pen = ImageDraw.Draw(page)
-    box = tuple(value * _FINE for value in (left - 6, top - 6, left + _WIDTH + 6, top + _CELL_HEIGHT))
-    pen.rounded_rectangle(box, 7 * _FINE, fill=_CARD, outline=_LINE, width=_FINE)
-    scaled = picture.resize((_WIDTH * _FINE, _HEIGHT * _FINE), Image.Resampling.BICUBIC)
-    page.paste(scaled, (round(left * _FINE), round(top * _FINE)))
+    box = tuple(value * SCALE for value in (left - 6, top - 6, left + _WIDTH + 6, top + _CELL_HEIGHT))
+    pen.rounded_rectangle(box, 7 * SCALE, fill=CARD, outline=LINE, width=SCALE)
+    scaled = picture.resize((_WIDTH * SCALE, _HEIGHT * SCALE), Image.Resampling.BICUBIC)
+    page.paste(scaled, (round(left * SCALE), round(top * SCALE)))
     for number, region in enumerate(fields["regions"], start=1):
         x0, y0, x1, y1 = (edge * side for edge, side in zip(region, (_WIDTH, _HEIGHT) * 2, strict=True))
         _frame(pen, (left + x0, top + y0, left + x1, top + y1), number, top - 3)
     x, y, width = left + 6, top + _HEIGHT + 9, _WIDTH - 12
     kind = fields["kind"].replace("_", " ")
-    _text(pen, x, y, kind.upper(), 9.5, _FRAMES[0], bold=True)
-    x_calls = x + _width(kind.upper(), 9.5, True) + 10
-    _text(pen, x_calls, y - 0.5, _fitted(_calls(fields["calls"]), 10.5, left + _WIDTH - 6 - x_calls), 10.5, _GREY)
+    write(pen, x, y, kind.upper(), 9.5, _FRAMES[0], bold=True)
+    x_calls = x + length(kind.upper(), 9.5, True) + 10
+    write(pen, x_calls, y - 0.5, _fitted(_calls(fields["calls"]), 10.5, left + _WIDTH - 6 - x_calls), 10.5, GREY)
     y += 18
     sizes = (14.0, 13.5, 13.0, 12.5, 12.0, 11.5)
     room = _CELL_HEIGHT - _HEIGHT - 56
-    size = next((s for s in sizes if len(_wrapped(fields["question"], s, width)) * s * 1.28 <= room), 11.0)
-    for line in _wrapped(fields["question"], size, width)[:5]:
-        _text(pen, x, y, line, size, _INK, bold=True)
+    size = next((s for s in sizes if len(wrap(fields["question"], s, width, True)) * s * 1.28 <= room), 11.0)
+    for line in wrap(fields["question"], size, width, True)[:5]:
+        write(pen, x, y, line, size, INK, bold=True)
         y += size * 1.28
-    _text(pen, x, top + _CELL_HEIGHT - 25, _fitted(fields["answers"][0], 13.5, width, True), 13.5, _GOOD, bold=True)
+    write(pen, x, top + _CELL_HEIGHT - 25, _fitted(fields["answers"][0], 13.5, width, True), 13.5, GOOD, bold=True)
 
 
 def _calls(calls: Sequence[Mapping[str, Any]]) -> str:
@@ -113,50 +109,20 @@ def _frame(pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], num
     x0, y0, x1, y1 = box
     color = _FRAMES[(number - 1) % len(_FRAMES)]
     for grow, width, ink in ((3.0, 4.0, "#ffffff"), (2.0, 2.0, color)):
-        edges = tuple(value * _FINE for value in (x0 - grow, y0 - grow, x1 + grow, y1 + grow))
-        pen.rectangle(edges, outline=ink, width=round(width * _FINE))
+        edges = tuple(value * SCALE for value in (x0 - grow, y0 - grow, x1 + grow, y1 + grow))
+        pen.rectangle(edges, outline=ink, width=round(width * SCALE))
     y_tag = max(y0 - 18, highest)
-    tag = tuple(value * _FINE for value in (x0 - 3, y_tag, x0 + 12, y_tag + 15))
-    pen.rounded_rectangle(tag, 3 * _FINE, fill=color, outline="#ffffff", width=_FINE)
-    middle = ((x0 + 4.5) * _FINE, (y_tag + 7.5) * _FINE)
-    pen.text(middle, str(number), font=_font(10.5, True), fill="#ffffff", anchor="mm")
-
-
-@lru_cache(maxsize=32)
-def _font(size: float, bold: bool) -> ImageFont.FreeTypeFont:
-    name = f"Aileron-{'SemiBold' if bold else 'Regular'}.ttf"
-    return ImageFont.truetype(str(Path(__file__).parent.parent / "fonts" / name), size * _FINE)
-
-
-def _letters(text: str) -> str:
-    """The text in letters that the font has."""
-    return "".join(letter if ord(letter) <= 0xFF or not letter.isalpha() else plain(letter) for letter in text)
-
-
-def _width(text: str, size: float, bold: bool) -> float:
-    return _font(size, bold).getlength(_letters(text)) / _FINE
-
-
-def _text(pen: ImageDraw.ImageDraw, x: float, y: float, text: str, size: float, color: str, bold: bool = False) -> None:
-    pen.text((x * _FINE, y * _FINE), _letters(text), font=_font(size, bold), fill=color)
-
-
-def _wrapped(text: str, size: float, width: float) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and _width(longer, size, True) > width:
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
+    tag = tuple(value * SCALE for value in (x0 - 3, y_tag, x0 + 12, y_tag + 15))
+    pen.rounded_rectangle(tag, 3 * SCALE, fill=color, outline="#ffffff", width=SCALE)
+    middle = ((x0 + 4.5) * SCALE, (y_tag + 7.5) * SCALE)
+    pen.text(middle, str(number), font=font(10.5, True), fill="#ffffff", anchor="mm")
 
 
 def _fitted(text: str, size: float, width: float, bold: bool = False) -> str:
     """The text, cut with an ellipsis where it is wider."""
-    if _width(text, size, bold) <= width:
+    if length(text, size, bold) <= width:
         return text
-    while text and _width(text + "…", size, bold) > width:
+    while text and length(text + "…", size, bold) > width:
         text = text[:-1]
     return text.rstrip() + "…"
 
