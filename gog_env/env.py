@@ -74,7 +74,6 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
     | `question`   | `Unicode(1, 2000)`                   | the question                                                 |
     | `results`    | `Unicode(0, ...)`                    | what the last action brought: `[1] Title: text`, `[2] Title`, ...; `No results.`; `Invalid action: ...`; empty at the start |
     | `thumbnails` | `Box(0, 255, (3, 96, 96, 3), uint8)` | pictures of the last hits, letterboxed; black where there is none |
-    | `scores`     | False                                | hits of a picture show their similarity, `[1] Title (0.953): text`|
     | `turns_left` | `Discrete(max_turns + 1)`            | actions that may still be taken                              |
 
     Boxes refer to the original picture, not to the letterboxed one: `info["placement"]` says where that lies.
@@ -115,6 +114,7 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
     | `texts`          | 1         | how many of them come with their text, the rest by title                    |
     | `snippet_chars`  | 600       | characters of a text that are shown                                         |
     | `thumbnails`     | 3         | how many hits come with a picture                                           |
+    | `scores`         | False     | hits of a picture show their similarity: `[1] Title (0.953): text`          |
     | `format_weight`  | 0.1       | λ of the reward                                                             |
     | `call_cost`      | 0.0       | price of a glance, gaze or search                                           |
     | `render_mode`    | `None`    | `rgb_array` (960x640) or `ansi`                                             |
