@@ -26,7 +26,7 @@ import numpy as np
 from gog_env import actions
 from gog_env.actions import Action
 from gog_env.episode import EpisodeView
-from gog_env.tasks import Task
+from gog_env.tasks import CLOSELY, FILLS, Task
 from index.images import Box, grow, iou
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ if TYPE_CHECKING:
 
 UNKNOWN = "no answer found"
 """What a policy says that does not know; unlike "unknown", no way to say that the knowledge does not hold it."""
-CLOSELY = 0.5
-"""Least IoU of a gaze and a region that it counts as a look at."""
-FILLS = 0.35
-"""Share of the picture from which on a region is looked at by a glance."""
 TIGHTER = 0.92
 """How much of a gold box a second look of the oracle takes."""
 LOOSE = 1.6

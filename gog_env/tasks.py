@@ -29,6 +29,10 @@ from .actions import CALLS, Action, Malformed, from_dict
 
 #: Longest question, in characters: an observation has a fixed size.
 MAX_QUESTION = 2000
+#: Least IoU of a gaze and a region that it counts as a look at.
+CLOSELY = 0.5
+#: Share of the picture from which on a glance looks at a region.
+FILLS = 0.35
 _FIELDS = ("id", "question", "answers", "image", "kind", "evidence", "regions", "calls")
 _log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from PIL import Image
 from gog_env.actions import Action, Answer, Gaze, Glance, Search, from_dict
 from gog_env.episode import Episode, step_batch
 from gog_env.rewards import normalize_answer
-from gog_env.tasks import MAX_QUESTION, Task
+from gog_env.tasks import CLOSELY, FILLS, MAX_QUESTION, Task
 from gog_env.world.answers import UNKNOWN, halves_of
 from gog_env.world.features import color_aliases, features, mistakable
 from gog_env.world.nations import Nation, World, article
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from index.knowledge import Hit
 
 FIELDS = ("question", "answers", "kind", "evidence", "regions", "calls", "setting", "reference")
-FOUND = 0.5
-"""Least overlap (intersection over union) of a gaze and a banner's box that finds the nation."""
-FILLED = 0.35
-"""Least share of the picture that a banner takes for a glance to find its nation."""
 # looks, searches and documents that each kind takes
 _NEEDS: dict[str, tuple[type | None, int, int, int]] = {
     "visual": (None, 0, 0, 0), "glance": (Glance, 1, 0, 1), "gaze": (Gaze, 1, 0, 1), "look_alike": (Gaze, 1, 0, 1),
@@ -174,7 +170,7 @@ class _Script:
         best, placed = max(
             ((iou(box, placed.box), i) for i, placed in enumerate(self._asked.scene.placed)), key=lambda one: one[0]
         )
-        found = best >= FILLED if whole else best > FOUND
+        found = best >= FILLS if whole else best > CLOSELY
         return [self._hits(self._asked.plan.shown[placed] if found else None) for _ in pictures]
 
     def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:

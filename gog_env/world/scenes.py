@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from PIL import Image, ImageChops
 
+from gog_env.tasks import FILLS
 from gog_env.world.arrange import Spot, arrange, choose, scaled
 from gog_env.world.banners import Banner
 from gog_env.world.cloth import Cloth, cloth
@@ -36,7 +37,7 @@ SETTINGS = tuple(_SETTINGS)
 """The names of the settings."""
 MOST = 9
 """How many banners a scene may show."""
-_COVERED, _FILLS = 0.12, 0.35
+_COVERED = 0.12
 _EDGE = 0.13
 """What may be hidden lies in this share of a banner's box along each edge."""
 
@@ -95,7 +96,7 @@ def compose(
         banners: one to nine, as (nation id, banner).
         rng: decides everything.
         setting: one of `SETTINGS`; None: any.
-        fill: whether the one banner fills the picture (its box takes at least 0.35 of the area).
+        fill: whether the one banner fills the picture (its box takes at least `gog_env.tasks.FILLS` of the area).
         pair: whether the first two hang side by side and about equally large, each at least a fifth of the width.
         size: width and height in pixels, about 4 by 3.
         large: banners (by their turn) that hang as large as those of a pair.
@@ -183,7 +184,7 @@ def _try(
     ]
     picture = _lit(picture, stage, dice)
     boxes = [_box(mask, piece, size) for mask, piece in zip(seen, pieces, strict=True)]
-    if arrangement == "filling" and (boxes[0][2] - boxes[0][0]) * (boxes[0][3] - boxes[0][1]) < _FILLS:
+    if arrangement == "filling" and (boxes[0][2] - boxes[0][0]) * (boxes[0][3] - boxes[0][1]) < FILLS:
         return None
     placed = []
     for (nation, _), box, place, mask, piece in zip(banners, boxes, place_names(boxes), seen, pieces, strict=True):
