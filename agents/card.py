@@ -13,6 +13,7 @@ from pathlib import Path
 from index.errors import ModelError
 
 NAME = "gog_policy.json"
+BOXES = ("thousandths", "resized_pixels")
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,11 @@ class PolicyCard:
 
     Attributes:
         system: put the dialect's system prompt before the chat.
-        box_scale: a box coordinate of 1.0 is written as this integer (Qwen3-VL: 1000). The `tool_call` dialect tells a
-            model "thousandths" in its prompt and its tools' descriptions: another scale needs another dialect text too.
+        boxes: how the model writes boxes: "thousandths" of the picture (Qwen3-VL), or "resized_pixels", pixels of the
+            picture as its processor resizes it (Qwen2.5-VL). The dialect's prompt and tools say it in the same words.
+        box_scale: with thousandths, a coordinate of 1.0 is written as this integer (Qwen3-VL: 1000).
+        resize_factor, min_pixels, max_pixels: with resized pixels, how the processor resizes: to multiples of the
+            factor (patch x merge), within so many pixels. A model that is loaded takes them from its processor.
         result_side: longest side, in pixels, of pictures that come back from a tool; 0 sends none.
         spaced: write a space before answers and queries, so that they have the same tokens as within a text.
         max_new_tokens: length of one assistant turn at most.
@@ -31,7 +35,11 @@ class PolicyCard:
     """
 
     system: bool = True
+    boxes: str = "thousandths"
     box_scale: int = 1000
+    resize_factor: int = 28
+    min_pixels: int = 56 * 56
+    max_pixels: int = 12845056
     result_side: int = 448
     spaced: bool = False
     max_new_tokens: int = 512
@@ -40,6 +48,10 @@ class PolicyCard:
     snippet_chars: int = 600
     max_turns: int = 6
     scores: bool = False
+
+    def __post_init__(self) -> None:
+        if self.boxes not in BOXES:
+            raise ModelError(f"a policy card's boxes are {' or '.join(BOXES)}, not {self.boxes!r}")
 
     def save(self, folder: str | Path) -> None:
         """Writes the card into a model folder."""

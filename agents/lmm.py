@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agents.card import PolicyCard, load_card
+from agents.card import NAME, PolicyCard, load_card
 from agents.dialects import tool_call
+from agents.dialects.templates import make_ready
 from gog_env.actions import Action
 from gog_env.episode import EpisodeView
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
@@ -28,6 +29,8 @@ _HUB_ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, PolicyCard]:
     """Loads model, processor and card from a local folder, or from the hub where the user names a hub id.
+
+    A Qwen2.5-VL whose chat template drops tools gets ours (`agents.dialects.templates`).
 
     Returns:
         The model (in `dtype`, evaluation mode), its processor, and its card.
@@ -54,7 +57,8 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
         ) from None
     # TRL pads prompts on the left but lets the processor pad their picture masks its own way: both must agree.
     processor.tokenizer.padding_side = "left"
-    return model.eval(), processor, load_card(folder)
+    card = make_ready(processor, model.config.model_type, load_card(folder), carded=(folder / NAME).is_file())
+    return model.eval(), processor, card
 
 
 def _only_cached(path: str) -> bool:
@@ -135,7 +139,8 @@ class LmmPolicy:
 
     def act(self, views: Sequence[EpisodeView]) -> list[Action]:
         """One action for each view."""
-        return [tool_call.parse(text, self.card) for text in self.generate(views)]
+        texts = self.generate(views)
+        return [tool_call.parse(text, self.card, view.picture.size) for text, view in zip(texts, views, strict=True)]
 
     def generate(self, views: Sequence[EpisodeView]) -> list[str]:
         """The assistant turns that the model writes, one for each view, special tokens left out."""
@@ -147,7 +152,7 @@ class LmmPolicy:
     def _generate_batch(self, views: Sequence[EpisodeView]) -> list[str]:
         import torch
 
-        tools = tool_call.TOOLS if self.card.system else None
+        tools = tool_call.tools(self.card) if self.card.system else None
         batch = encode_chats(self.processor, [tool_call.messages(view, self.card) for view in views], tools)
         batch = batch.to(self.model.device)
         options: dict[str, Any] = {"max_new_tokens": self.card.max_new_tokens, "do_sample": False}

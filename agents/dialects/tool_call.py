@@ -3,10 +3,11 @@
     <tool_call>{"name": "gaze", "arguments": {"box": [120, 300, 400, 500]}}</tool_call>        one call a turn, or
     <answer>Tashmir</answer>                                                                     to end the episode
 
-Decisions: boxes are integers on the scale of the model's card (thousandths for Qwen3-VL), never guessed from their
-magnitude. A turn is one action: two calls, a call beside an answer, or text with neither are malformed, with a reason
-the model can read. Only the assistant's own last message is ever searched for an answer, so that no retrieved
-document can supply one. Reasons stand before the action in <think> tags: they become the action's `thought`.
+Decisions: boxes are whole numbers in the convention of the model's card (`agents.dialects.pixels`), never guessed from
+their magnitude; for a model that writes pixels, whoever reads or writes an action passes the picture's size. A turn is
+one action: two calls, a call beside an answer, or text with neither are malformed, with a reason the model can read.
+Only the assistant's own last message is ever searched for an answer, so that no retrieved document can supply one.
+Reasons stand before the action in <think> tags: they become the action's `thought`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.card import PolicyCard
+from agents.dialects.pixels import MOST_ELONGATED, read_box, write_box
 from gog_env.actions import Action, Answer, Gaze, Glance, Malformed, Search
 from gog_env.episode import EpisodeView, Turn
 
@@ -30,13 +32,30 @@ _ARGUMENTS: dict[str, set[str]] = {"glance": set(), "gaze": {"box"}, "search": {
 _ONE = Malformed("one tool call or one <answer>…</answer> is expected in a turn")
 
 
-def system_prompt() -> str:
-    """The instructions for a model that has not been trained on this protocol."""
-    return Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").strip()
+#: How prompt and tools name the units of boxes; the texts beside this file are written for the first.
+_UNITS = {
+    "thousandths": "in thousandths of the picture's width and height",
+    "resized_pixels": "in pixels of the picture",
+}
+
+
+def system_prompt(card: PolicyCard | None = None) -> str:
+    """The instructions for a model that has not been trained on this protocol (without a card: in thousandths)."""
+    text = Path(__file__).with_suffix(".txt").read_text(encoding="utf-8").strip()
+    return _in_units(text, card) if card else text
 
 
 #: The tools as chat templates take them: JSON schemas, the same that a trainer reads off `agents.tools`.
 TOOLS: list[dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def tools(card: PolicyCard) -> list[dict[str, Any]]:
+    """`TOOLS` with boxes in the units of the card's model."""
+    return json.loads(_in_units(json.dumps(TOOLS, ensure_ascii=False), card))
+
+
+def _in_units(text: str, card: PolicyCard) -> str:
+    return text.replace(_UNITS["thousandths"], _UNITS[card.boxes])
 
 
 def call_problem(name: Any, arguments: Any) -> str | None:
@@ -51,8 +70,18 @@ def call_problem(name: Any, arguments: Any) -> str | None:
     return None
 
 
-def action_of_call(name: str, arguments: Any, card: PolicyCard) -> Action:
-    """Turns a tool's name and arguments into an action; `Malformed` with a reason where they do not fit."""
+def action_of_call(name: str, arguments: Any, card: PolicyCard, size: tuple[int, int] | None = None) -> Action:
+    """Turns a tool's name and arguments into an action; `Malformed` with a reason where they do not fit.
+
+    Args:
+        name: the tool's.
+        arguments: as a mapping.
+        card: the model's card (units of boxes).
+        size: width and height of the episode's picture; needed where the card's boxes are pixels.
+
+    Raises:
+        ValueError: the size is needed and missing.
+    """
     if problem := call_problem(name, arguments):
         return Malformed(problem)
     if name == "glance":
@@ -65,10 +94,9 @@ def action_of_call(name: str, arguments: Any, card: PolicyCard) -> Action:
     if not numbers:
         return Malformed("box must be four numbers [x0, y0, x1, y1]")
     try:
-        x0, y0, x1, y1 = (value / card.box_scale for value in box)
+        return Gaze(read_box(box, card, size))
     except OverflowError:  # an integer too large for a float
         return Malformed("a coordinate of the box is far too large")
-    return Gaze((x0, y0, x1, y1))
 
 
 def _marked(text: str) -> tuple[list[str], list[str]]:
@@ -77,18 +105,19 @@ def _marked(text: str) -> tuple[list[str], list[str]]:
     return _CALL.findall(body), _ANSWER.findall(body)
 
 
-def parse(text: str, card: PolicyCard) -> Action:
+def parse(text: str, card: PolicyCard, size: tuple[int, int] | None = None) -> Action:
     """Reads one assistant turn.
 
     Args:
         text: what the model generated, with or without its end-of-turn token.
-        card: the model's card (scale of boxes).
+        card: the model's card (units of boxes).
+        size: width and height of the episode's picture; needed where the card's boxes are pixels.
     """
     thought = _THINK.search(text)
-    return replace(_parse(text, card), thought=thought.group(1).strip() if thought else "")
+    return replace(_parse(text, card, size), thought=thought.group(1).strip() if thought else "")
 
 
-def _parse(text: str, card: PolicyCard) -> Action:
+def _parse(text: str, card: PolicyCard, size: tuple[int, int] | None) -> Action:
     calls, answers = _marked(text)
     if len(calls) + len(answers) != 1:
         return _ONE
@@ -96,29 +125,30 @@ def _parse(text: str, card: PolicyCard) -> Action:
         return Answer(answers[0].strip())
     try:
         call = json.loads(calls[0])
-        return action_of_call(call["name"], call.get("arguments", {}), card)
+        name, arguments = call["name"], call.get("arguments", {})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return Malformed('a tool call must be JSON: {"name": …, "arguments": {…}}')
+    return action_of_call(name, arguments, card, size)
 
 
-def action_of_message(message: Mapping[str, Any], card: PolicyCard) -> Action:
+def action_of_message(message: Mapping[str, Any], card: PolicyCard, size: tuple[int, int] | None = None) -> Action:
     """Reads one assistant turn whose calls a trainer has already taken out of the text; the rules of `parse`."""
     text, calls = str(message.get("content") or ""), message.get("tool_calls") or []
     if not calls:
-        return parse(text, card)
+        return parse(text, card, size)
     if len(calls) > 1 or any(_marked(text)):
         return _ONE
     function = calls[0]["function"]
     thought = _THINK.search(text)
     reasons = thought.group(1) if thought else str(message.get("reasoning_content") or "")
-    return replace(action_of_call(function["name"], function["arguments"], card), thought=reasons.strip())
+    return replace(action_of_call(function["name"], function["arguments"], card, size), thought=reasons.strip())
 
 
-def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
+def action_message(action: Action, card: PolicyCard, size: tuple[int, int] | None = None) -> dict[str, Any]:
     """An action as an assistant message; the arguments as a JSON string, so that tables of messages keep one type.
 
     Raises:
-        ValueError: for a malformed action, which has no text of its own.
+        ValueError: for a malformed action, which has no text of its own; or the picture's size is needed and missing.
     """
     space = " " if card.spaced else ""
     thought = f"<think>{action.thought}</think>" if action.thought else ""
@@ -130,7 +160,7 @@ def action_message(action: Action, card: PolicyCard) -> dict[str, Any]:
     elif isinstance(action, Search):
         name, arguments = "search", {"query": space + action.query}
     elif isinstance(action, Gaze):
-        name, arguments = "gaze", {"box": [round(value * card.box_scale) for value in action.box]}
+        name, arguments = "gaze", {"box": write_box(action.box, card, size)}
     else:
         raise ValueError(f"no message for {action!r}")
     function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
@@ -144,10 +174,25 @@ def result_content(turn: Turn, card: PolicyCard) -> list[dict[str, Any]]:
     """
     blocks: list[dict[str, Any]] = []
     if isinstance(turn.action, Gaze) and turn.picture is not None and card.result_side:
-        picture = turn.picture.convert("RGB")
-        picture.thumbnail((card.result_side, card.result_side))
-        blocks.append({"type": "image", "image": picture})
+        blocks.append({"type": "image", "image": _shown(turn.picture, card.result_side)})
     return [*blocks, {"type": "text", "text": turn.text}]
+
+
+def _shown(picture: Any, side: int) -> Any:
+    """A crop as it is sent back: at most `side` pixels long, and black beside it where it is a mere line.
+
+    A policy may gaze at a box of one pixel's width. The processors of the Qwen-VL family stop at such pictures.
+    """
+    from PIL import Image
+
+    shown = picture.convert("RGB")
+    shown.thumbnail((side, side))
+    least = -(-max(shown.size) // (MOST_ELONGATED // 2))
+    if min(shown.size) >= least:
+        return shown
+    canvas = Image.new("RGB", (max(shown.width, least), max(shown.height, least)))
+    canvas.paste(shown)
+    return canvas
 
 
 def messages(view: EpisodeView, card: PolicyCard) -> list[dict[str, Any]]:
@@ -157,14 +202,14 @@ def messages(view: EpisodeView, card: PolicyCard) -> list[dict[str, Any]]:
     """
     chat: list[dict[str, Any]] = []
     if card.system:
-        chat.append({"role": "system", "content": [{"type": "text", "text": system_prompt()}]})
+        chat.append({"role": "system", "content": [{"type": "text", "text": system_prompt(card)}]})
     content = [{"type": "image", "image": view.picture}, {"type": "text", "text": view.question}]
     chat.append({"role": "user", "content": content})
     for turn in view.turns:
         if isinstance(turn.action, Malformed):
             chat.append({"role": "user", "content": [{"type": "text", "text": turn.text}]})
             continue
-        message = action_message(turn.action, card)
+        message = action_message(turn.action, card, view.picture.size)
         chat.append(message)
         if not isinstance(turn.action, Answer):
             name = message["tool_calls"][0]["function"]["name"]
