@@ -15,7 +15,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 }
 WORDS = [
     "You answer questions about a picture, with tools: glance, gaze at a box, search texts, and then answer.",
-    '{"type": "function", "function": {"name": "gaze", "description": "Crop a region of the picture", "parameters": {}}}',
+    '{"type": "function", "function": {"name": "gaze", "description": "Crop a region", "parameters": {}}}',
     '<tool_call>\n{"name": "gaze", "arguments": {"box": [120, 300, 400, 500]}}\n</tool_call><answer>unknown</answer>',
 ]
 
