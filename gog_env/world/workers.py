@@ -19,6 +19,16 @@ from index.errors import TaskError
 T = TypeVar("T")
 
 
+def check_jobs(jobs: int) -> None:
+    """Refuses a number of processes that can do nothing.
+
+    Raises:
+        TaskError: `jobs` is less than 1.
+    """
+    if jobs < 1:
+        raise TaskError(f"{jobs} processes can do nothing; give --jobs 1 or more")
+
+
 def in_order(make: Callable[[int, int], list[T]], count: int, chunk: int, jobs: int = 1) -> Iterator[T]:
     """What `make(start, stop)` lists for all of 0..count-1, in order.
 
@@ -31,8 +41,7 @@ def in_order(make: Callable[[int, int], list[T]], count: int, chunk: int, jobs: 
     Raises:
         TaskError: `jobs` is less than 1.
     """
-    if jobs < 1:
-        raise TaskError(f"{jobs} processes can do nothing; give --jobs 1 or more")
+    check_jobs(jobs)
     ranges = ((start, min(start + chunk, count)) for start in range(0, count, chunk))
     if jobs == 1 or count <= chunk:
         for start, stop in ranges:

@@ -1,7 +1,7 @@
 """Writes a world to disk: its knowledge as a source, its questions as tasks, in the layouts of anybody's own data.
 
-- Knowledge is Parquet (`id`, `title`, `text`, `images`) in shards of at most 4096 documents in the order of their ids.
-  Tasks are *imagefolders* of `datasets`: `metadata.jsonl` beside `images/`. Folders appear only when complete.
+- Knowledge is Parquet (`shards`), in the order of the documents' ids. Tasks are *imagefolders* of `datasets`:
+  `metadata.jsonl` beside `images/`. Folders appear only when complete.
 - Everything is written as it is made: memory does not grow with the world. Processes only make things faster: bytes
   are the same for any number of them.
 - Task i of a split depends on (world, split, seed, i) alone: a larger count begins with the smaller one's. Its picture
@@ -33,20 +33,16 @@ from gog_env.world.nations import SPLITS, World, WorldSpec, article, make_world
 from gog_env.world.notes import count_notes, note
 from gog_env.world.presets import SUMMARY, VERSION
 from gog_env.world.questions import KINDS, ask
-from gog_env.world.workers import in_order
+from gog_env.world.shards import Shards
+from gog_env.world.workers import check_jobs, in_order
 from index.errors import GoGError, TaskError
 from index.images import picture_hash
 from index.records import Document, document_hash
 from index.seal import publishing
 
-SHARD, ROW_GROUP = 4096, 256
 QUALITY = 88
 """Of JPEG, for all pictures but the drawn ones."""
 _SCENE_QUALITY = 90
-_FEATURES = {
-    **{name: {"dtype": "string", "_type": "Value"} for name in ("id", "title", "text")},
-    "images": {"feature": {"_type": "Image"}, "_type": "List"},
-}
 
 
 @contextmanager
@@ -88,7 +84,7 @@ def write_knowledge(world: World, out: str | Path, jobs: int = 1, progress: bool
     """
     count = len(world) + count_notes(world)
     digest = hashlib.sha256()
-    with new_folder(out) as folder, _Shards(folder) as shards:
+    with new_folder(out) as folder, Shards(folder) as shards:
         made = in_order(partial(_documents, world.spec), count, 32, jobs)
         for entry in tqdm(made, "knowledge", count, unit="doc", disable=None if progress else True):
             shards.add(entry.row)
@@ -131,21 +127,10 @@ def write_tasks(
     """
     if count < 1:
         raise TaskError(f"{count} tasks cannot be written; ask for at least 1")
-    _refuse(world, {split: count}, seed, kind, jobs, only_changed)
-    digest = hashlib.sha256()
-    kept = 0
+    wanted = _Wanted(seed, kind, check, only_changed)
+    _refuse(world, {split: count}, wanted, jobs)
     with new_folder(out) as folder:
-        (folder / "images").mkdir()
-        with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
-            made = in_order(partial(_tasks, world.spec, split, seed, kind, check, only_changed), count, 16, jobs)
-            for entry in tqdm(made, f"{split} tasks", count, unit="task", disable=None if progress else True):
-                (folder / entry.row["file_name"]).write_bytes(entry.picture)
-                lines.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
-                digest.update(f"{entry.digest}\n".encode())
-                kept += 1
-        if not kept:
-            raise TaskError(f"no answer of {count} {split} tasks has changed; ask for more tasks or a later snapshot")
-    return digest.hexdigest()
+        return _write_tasks(world, folder, split, count, wanted, jobs, progress)
 
 
 def write_world(
@@ -169,13 +154,13 @@ def write_world(
     """
     prints = {}
     counts = {split: number for split, number in zip(SPLITS, (train, heldout), strict=True) if number}
-    _refuse(world, counts, seed, kind, jobs, only_changed)
+    wanted = _Wanted(seed, kind, check, only_changed)
+    _refuse(world, counts, wanted, jobs)
     with new_folder(out) as folder:
         prints["kb"] = write_knowledge(world, folder / "kb", jobs, progress)
         for split, count in counts.items():
-            prints[split] = write_tasks(
-                world, folder / split, split, count, seed, kind, check, jobs, progress, only_changed
-            )
+            (folder / split).mkdir()
+            prints[split] = _write_tasks(world, folder / split, split, count, wanted, jobs, progress)
         tasks = {"train": train, "heldout": heldout, "seed": seed, "kind": kind}
         summary = {
             "version": VERSION,
@@ -188,9 +173,17 @@ def write_world(
     return prints
 
 
-def _refuse(
-    world: World, counts: Mapping[str, int], seed: int, kind: str | None, jobs: int, only_changed: bool
-) -> None:
+@dataclass(frozen=True)
+class _Wanted:
+    """Which tasks, however many of whichever split; see `write_tasks`."""
+
+    seed: int
+    kind: str | None
+    check: bool
+    only_changed: bool
+
+
+def _refuse(world: World, counts: Mapping[str, int], wanted: _Wanted, jobs: int) -> None:
     """Raises a `TaskError` for what no tasks can be written of."""
     for split, count in counts.items():
         if count < 0:
@@ -199,14 +192,30 @@ def _refuse(
             raise TaskError(
                 f"no nation of this world is in the split {split!r}; hold out a share of them or ask for no such tasks"
             )
-    if seed < 0:
-        raise TaskError(f"the tasks' seed {seed} is negative; give 0 or more")
-    if kind is not None and kind not in KINDS:
-        raise TaskError(f"there is no kind {kind!r}; choose one of {', '.join(KINDS)}")
-    if jobs < 1:
-        raise TaskError(f"{jobs} processes can do nothing; give --jobs 1 or more")
-    if only_changed and not world.spec.snapshot:
+    if wanted.seed < 0:
+        raise TaskError(f"the tasks' seed {wanted.seed} is negative; give 0 or more")
+    if wanted.kind is not None and wanted.kind not in KINDS:
+        raise TaskError(f"there is no kind {wanted.kind!r}; choose one of {', '.join(KINDS)}")
+    check_jobs(jobs)
+    if wanted.only_changed and not world.spec.snapshot:
         raise TaskError("nothing has changed at snapshot 0; give --only-changed with --snapshot 1 or more")
+
+
+def _write_tasks(world: World, folder: Path, split: str, count: int, wanted: _Wanted, jobs: int, progress: bool) -> str:
+    """Writes tasks into an empty folder; their fingerprint."""
+    digest = hashlib.sha256()
+    kept = 0
+    (folder / "images").mkdir()
+    with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
+        made = in_order(partial(_tasks, world.spec, split, wanted), count, 16, jobs)
+        for entry in tqdm(made, f"{split} tasks", count, unit="task", disable=None if progress else True):
+            (folder / entry.row["file_name"]).write_bytes(entry.picture)
+            lines.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
+            digest.update(f"{entry.digest}\n".encode())
+            kept += 1
+    if not kept:
+        raise TaskError(f"no answer of {count} {split} tasks has changed; ask for more tasks or a later snapshot")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -246,18 +255,16 @@ def _note(world: World, k: int) -> _Entry:
     return _Entry(row, document_hash(Document(written.id, written.title, written.text), []))
 
 
-def _tasks(
-    spec: WorldSpec, split: str, seed: int, kind: str | None, check: bool, only_changed: bool, start: int, stop: int
-) -> list[_Entry]:
+def _tasks(spec: WorldSpec, split: str, wanted: _Wanted, start: int, stop: int) -> list[_Entry]:
     world, entries = _world(spec), []
     for i in range(start, stop):
-        key = [13, spec.seed, SPLITS.index(split), seed, i]
-        asked = ask(world, split, np.random.default_rng(key), kind)
-        if only_changed:
-            before = ask(_world(replace(spec, snapshot=0)), split, np.random.default_rng(key), kind)
+        key = [13, spec.seed, SPLITS.index(split), wanted.seed, i]
+        asked = ask(world, split, np.random.default_rng(key), wanted.kind)
+        if wanted.only_changed:
+            before = ask(_world(replace(spec, snapshot=0)), split, np.random.default_rng(key), wanted.kind)
             if before.fields["answers"][0] == asked.fields["answers"][0]:
                 continue
-        if check:
+        if wanted.check:
             check_task(asked, world)
         picture = asked.scene.picture
         row = {"file_name": f"images/{i:05d}.jpg", "id": f"{split}-{i:05d}", **asked.fields}
@@ -274,45 +281,3 @@ def _packed(picture: Image.Image, lossless: bool = False, quality: int = QUALITY
     else:
         picture.save(packed, "JPEG", quality=quality)
     return packed.getvalue()
-
-
-class _Shards:
-    """Parquet files of at most `SHARD` rows, written row group by row group."""
-
-    def __init__(self, folder: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as parquet
-
-        image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-        columns = [(name, pa.string()) for name in ("id", "title", "text")] + [("images", pa.list_(image))]
-        features = {"huggingface": json.dumps({"info": {"features": _FEATURES}})}
-        self._schema = pa.schema(columns, metadata=features)
-        self._table, self._open = pa.Table.from_pylist, parquet.ParquetWriter
-        self._folder = folder
-        self._writer: Any = None
-        self._rows: list[dict[str, Any]] = []
-        self._written = 0
-
-    def __enter__(self) -> _Shards:
-        return self
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Takes a row and writes what is full."""
-        self._rows.append(row)
-        if len(self._rows) == ROW_GROUP:
-            self._flush()
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None and self._rows:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-
-    def _flush(self) -> None:
-        if self._written % SHARD == 0:
-            if self._writer is not None:
-                self._writer.close()
-            self._writer = self._open(self._folder / f"data-{self._written // SHARD:05d}.parquet", self._schema)
-        self._writer.write_table(self._table(self._rows, self._schema))
-        self._written += len(self._rows)
-        self._rows.clear()

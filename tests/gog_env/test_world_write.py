@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from gog_env.tasks import read_tasks
-from gog_env.world import presets, write
+from gog_env.world import presets, shards, write
 from gog_env.world.__main__ import main
 from gog_env.world.album import pictures
 from gog_env.world.nations import World, WorldSpec, article, make_world
@@ -146,13 +146,13 @@ def test_arguments_are_checked_before_anything_is_written(tmp_path, monkeypatch,
 def test_shards_and_row_groups(world, tmp_path, monkeypatch):
     import pyarrow.parquet as parquet
 
-    monkeypatch.setattr(write, "SHARD", 20)
-    monkeypatch.setattr(write, "ROW_GROUP", 10)
+    monkeypatch.setattr(shards, "SHARD", 20)
+    monkeypatch.setattr(shards, "ROW_GROUP", 10)
     write.write_knowledge(world, tmp_path / "kb")
-    shards = sorted((tmp_path / "kb").iterdir())
-    assert [shard.name for shard in shards] == [f"data-{i:05d}.parquet" for i in range(3)]
-    assert [parquet.ParquetFile(shard).metadata.num_rows for shard in shards] == [20, 20, 14]
-    assert parquet.ParquetFile(shards[0]).num_row_groups == 2
+    written = sorted((tmp_path / "kb").iterdir())
+    assert [shard.name for shard in written] == [f"data-{i:05d}.parquet" for i in range(3)]
+    assert [parquet.ParquetFile(shard).metadata.num_rows for shard in written] == [20, 20, 14]
+    assert parquet.ParquetFile(written[0]).num_row_groups == 2
     assert len(read_source(tmp_path / "kb")) == 54
 
 
