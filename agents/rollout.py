@@ -7,9 +7,9 @@ fails for reasons of infrastructure stops the run: it is never scored as the pol
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gog_env.episode import Episode, EpisodeConfig, step_batch
+from gog_env.episode import Episode, EpisodeConfig, Turn, step_batch
 from gog_env.tasks import Task
 from index.errors import GoGError
 
@@ -58,7 +58,7 @@ def play(
             chosen = policy.act([episode.view for episode in episodes])
             if len(chosen) != len(episodes):
                 raise GoGError(f"policy {policy.name!r} returned {len(chosen)} actions for {len(episodes)} episodes")
-            _step(episodes, chosen, index)
+            step_clearly(episodes, chosen, index)
             for position, episode in active:
                 if episode.done:
                     bar.update()
@@ -66,9 +66,14 @@ def play(
             active = [(position, episode) for position, episode in active if not episode.done]
 
 
-def _step(episodes: list[Episode], chosen: list, index: KnowledgeIndex) -> None:
+def step_clearly(episodes: Sequence[Episode], chosen: Sequence[object], index: Any) -> list[Turn]:
+    """`step_batch`, with a search that fails for reasons of infrastructure as one clear error.
+
+    Raises:
+        GoGError: a search failed; no episode has changed.
+    """
     try:
-        step_batch(episodes, chosen, index)
+        return step_batch(episodes, chosen, index)
     except (OSError, RuntimeError, MemoryError) as error:  # What discs, FAISS and torch raise. Bugs keep their trace.
         names = ", ".join(episode.task.id for episode in episodes[:3]) + (" …" if len(episodes) > 3 else "")
         raise GoGError(
