@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -95,9 +94,6 @@ class World:
 
     def __repr__(self) -> str:
         return f"World({self.spec})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return World, (self.spec,)  # another process makes its own cache
 
     def nation(self, number: int) -> Nation:
         """The nation of a number.

@@ -12,6 +12,12 @@ import pytest
 from agents.nano import lessons
 from gog_env.world.nations import World, WorldSpec, make_world
 
+# how a comparison is said: the fact compared, and 1 if the least of it is meant
+COMPARED = {
+    "earlier": ("founded", 1), "later": ("founded", -1), "fewer": ("population", 1),
+    "more": ("population", -1), "smaller": ("area", 1), "larger": ("area", -1),
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def world() -> World:
@@ -76,10 +82,8 @@ def test_comparisons_are_right(world: World) -> None:
             if not answer:
                 continue
             compared += 1
-            field, sign = {
-                "earlier": ("founded", 1), "later": ("founded", -1), "fewer": ("population", 1),
-                "more": ("population", -1), "smaller": ("area", 1), "larger": ("area", -1),
-            }[re.search("earlier|later|fewer|more|smaller|larger", asked).group()]  # type: ignore[union-attr]  # fmt: skip
+            [said] = set(re.findall(r"\w+", asked)) & set(COMPARED)
+            field, sign = COMPARED[said]
             best = min((one, two), key=lambda nation: sign * getattr(nation.facts, field))
             assert answer == best.name and {field} <= one.told & two.told
     assert compared > 20
