@@ -2,7 +2,8 @@
 
 A row is `{"messages": [...], "images": [...]}`: the common `messages` layout, pictures in the order in which they
 occur. Inside the messages a picture is `{"type": "image"}`, and a call's arguments are a JSON string, so that all
-rows of a table have one type. A table is one Parquet file that `datasets.load_dataset` reads anywhere.
+rows of a table have one type. A table is one Parquet file that `datasets.load_dataset` reads anywhere. An assistant
+message with `"train": false` is read and never learned. Pictures keep the bytes of their files where they have some.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gog_env.tasks import StoredPicture, Task
 from index.errors import TaskError
+from index.images import open_picture
+from index.records import PictureRef
 
 
 def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any]:
@@ -24,7 +28,8 @@ def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any
         **columns: further columns of the row, such as the task's id.
 
     Returns:
-        The row: `messages` (pictures replaced by their place), `images` (PIL pictures) and the columns.
+        The row: `messages` (pictures replaced by their place), `images` (PIL pictures; bytes of a file will do as well)
+        and the columns.
     """
     chat, images = [], []
     for message in messages:
@@ -37,8 +42,8 @@ def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any
                 rest.append({"type": "image", "text": None})
             else:
                 rest.append({"type": "text", "text": block["text"]})
-        calls = message.get("tool_calls")
-        chat.append({"role": message["role"], "content": rest, "name": message.get("name"), "tool_calls": calls})
+        extra = {name: message.get(name) for name in ("name", "tool_calls", "train")}
+        chat.append({"role": message["role"], "content": rest, **extra})
     return {"messages": chat, "images": images, **columns}
 
 
@@ -46,10 +51,23 @@ def _plain(message: dict[str, Any]) -> dict[str, Any]:
     """Drops the empty fields that a table's single type adds to every message."""
     content = [{key: value for key, value in block.items() if value is not None} for block in message["content"]]
     extra = {key: message[key] for key in ("name", "tool_calls") if message.get(key)}
+    if message.get("train") is False:
+        extra["train"] = False
     return {"role": message["role"], "content": content, **extra}
 
 
+def stored_picture(task: Task) -> bytes | None:
+    """The bytes of a task's picture as they were given: far smaller than a fresh PNG. None for decoded ones."""
+    image = task.image.fetch() if isinstance(task.image, StoredPicture) else task.image
+    source = image.source if isinstance(image, PictureRef) else image
+    if isinstance(source, Path):
+        return source.read_bytes()
+    return source if isinstance(source, bytes) else None
+
+
 def _encoded(picture: Any) -> dict[str, Any]:
+    if isinstance(picture, bytes):
+        return {"bytes": picture, "path": None}
     buffer = io.BytesIO()
     picture.convert("RGB").save(buffer, format="PNG")
     return {"bytes": buffer.getvalue(), "path": None}
@@ -69,8 +87,11 @@ def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 5
     )
     block = pa.struct([("type", pa.string()), ("text", pa.string())])
     message = pa.struct(
-        [("role", pa.string()), ("content", pa.list_(block)), ("name", pa.string()), ("tool_calls", pa.list_(call))]
-    )
+        [
+            ("role", pa.string()), ("content", pa.list_(block)), ("name", pa.string()), ("tool_calls", pa.list_(call)),
+            ("train", pa.bool_()),
+        ]
+    )  # fmt: skip
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     schema = pa.schema(
         [("messages", pa.list_(message)), ("images", pa.list_(picture)), ("task", pa.string()), ("kind", pa.string())]
@@ -143,8 +164,6 @@ def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
     TRL fills places in user messages only, and keeps pictures that are in place already. So the trainer gets an empty
     `images` column, whose presence tells it that the table has pictures.
     """
-    from PIL import Image
-
     columns = dict(batch)
     if "messages" in batch and "images" in batch:
         chats = []
@@ -153,7 +172,7 @@ def _decode(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
             messages = [_plain(message) for message in chat]
             for block in (block for message in messages for block in message["content"]):
                 if block["type"] == "image":
-                    block["image"] = Image.open(io.BytesIO(next(waiting)["bytes"])).convert("RGB")
+                    block["image"] = open_picture(next(waiting)["bytes"])
             chats.append(messages)
         columns |= {"messages": chats, "images": [[] for _ in chats]}
     return columns

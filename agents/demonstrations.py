@@ -1,87 +1,142 @@
-"""Demonstrations: episodes of the oracle, kept where they earn full reward, written as chats for supervised training.
+"""Demonstrations: episodes that earn full reward, with reasons, written as chats for supervised training.
 
     python -m agents.demonstrations --tasks PATH --index PATH --out demos.parquet --seed 0
 
-Decisions: the oracle knows the regions and evidence of a task but acts through the environment like any policy, so
-that every result in a demonstration is what the index really returned. It glances where one thing fills the picture,
-gazes at the regions otherwise, follows up by text search on names it has not seen yet, and answers. What needs nothing
-looked up it answers at once; that the knowledge does not hold something it says once it has looked there. Boxes are
-rounded to a hundredth and moved a little, so that the learner does not meet only perfect ones. What does not earn full
-reward, or answers from a text that was not shown, is dropped.
+Decisions: an oracle acts through the environment (`agents.reflective`), so that every result in a demonstration is what
+the index really returned; its mistakes on purpose are in the chat but marked, and no loss falls on them. Kept is what
+  * earns full reward, and again when the actions as written down are played once more,
+  * answers from a text that was shown, and says "unknown" only where the similarities let one see it,
+  * is no near-duplicate: another question in the same words about the same documents and with the same answer or, where
+    it needs no document, about the same picture.
+Shares by kind of task are an option; those of the paper had 43.5 % that need no search.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from agents.card import NANO, PolicyCard, load_card
-from agents.chats import row_of_chat, write_chats
+from agents.cases import Case, boxes_in, by_kind, cases_of
+from agents.chats import row_of_chat, stored_picture, write_chats
 from agents.dialects import tool_call
-from agents.options import natural, positive
-from agents.policies import FILLS, OracleCrop, draws
+from agents.options import less_than_half, natural, positive, share, shares
+from agents.policies import needs_no_call
+from agents.reflective import DOUBT, Manner, ReflectiveOracle
 from agents.settings import check_file, episode_config, open_world
-from gog_env.actions import Action, Gaze, Glance
-from gog_env.episode import Episode, EpisodeConfig, EpisodeView
+from gog_env.actions import CALLS, Malformed, Search, as_dict, from_dict
+from gog_env.episode import Episode, EpisodeConfig, Turn, step_batch
+from gog_env.rewards import normalize_answer
 from gog_env.tasks import Task
 from index.errors import TaskError, cli
+from index.images import picture_hash
+
+_TOGETHER = 256
+"""Tasks that are played side by side."""
+_TIE = 1e-4
 
 
-class Demonstrator:
-    """The oracle with human-like looks: a glance where one thing fills the picture, slightly loose boxes elsewhere.
+@dataclass(frozen=True)
+class Demonstration:
+    """A finished episode and the numbers of its turns (0, 1, …) that nobody should learn."""
 
-    Args:
-        tasks: the tasks, with evidence and regions.
-        index: the knowledge, for the titles that are searched for.
-        seed: of the boxes' looseness.
-        looseness: every edge moves by at most this share of the box's side.
-    """
+    episode: Episode
+    mistakes: frozenset[int] = frozenset()
 
-    name = "demonstrator"
 
-    def __init__(self, tasks: Sequence[Task], index: Any, seed: int = 0, looseness: float = 0.05) -> None:
-        """Wraps the oracle."""
-        self._oracle = OracleCrop(tasks, index)
-        self._tasks = {task.id: task for task in tasks}
-        self._seed, self._looseness = seed, looseness
+@dataclass
+class Tally:
+    """What became of the tasks: `kept` by kind, `dropped` by reason, `mistaken` demonstrations that show a mistake."""
 
-    def act(self, views: Sequence[EpisodeView]) -> list[Action]:
-        """The oracle's actions, with its boxes rounded and moved."""
-        return [self._human(view, action) for view, action in zip(views, self._oracle.act(views), strict=True)]
+    tasks: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+    mistaken: int = 0
 
-    def _human(self, view: EpisodeView, action: Action) -> Action:
-        if not isinstance(action, Gaze):
-            return action
-        task = self._tasks[view.task_id]
-        x0, y0, x1, y1 = action.box
-        if len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= FILLS:
-            return Glance()
-        rng = draws(self._seed, task.id, len(view.turns))
-        width, height = x1 - x0, y1 - y0
-        moved = np.array(action.box) + rng.uniform(-1, 1, 4) * self._looseness * np.array([width, height] * 2)
-        a, b, c, d = (round(float(value), 2) for value in np.clip(moved, 0, 1))
-        return Gaze((a, b, max(c, a + 0.01), max(d, b + 0.01)))
+    def __str__(self) -> str:
+        dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items())) or "none"
+        kinds = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in sorted(self.kept.items()))
+        return (
+            f"kept {self.kept.total()} of {self.tasks} tasks ({kinds}; {self.mistaken} with a mistake); "
+            f"dropped: {dropped}"
+        )
 
 
 def demonstrate(
-    tasks: Sequence[Task], index: Any, config: EpisodeConfig, seed: int = 0, progress: bool = True
-) -> Iterator[Episode]:
-    """Yields the oracle's episodes that earn full reward, in the order of the tasks that say what their evidence is."""
+    tasks: Iterable[Task | Case],
+    index: Any,
+    config: EpisodeConfig,
+    seed: int = 0,
+    progress: bool = True,
+    manner: Manner | None = None,
+    tally: Tally | None = None,
+) -> Iterator[Demonstration]:
+    """Yields the oracle's episodes that are worth learning from, in the order of the tasks.
+
+    Args:
+        tasks: tasks, or what is known of them (`agents.cases`), perhaps made as they are drawn; those that do not say
+            what their evidence is are left out.
+        index: what is searched.
+        config: the rules.
+        seed: of the boxes and the mistakes.
+        progress: shows bars.
+        manner: how the oracle looks.
+        tally: counts what becomes of the tasks.
+    """
     from agents.rollout import run_episodes
 
-    tasks = [task for task in tasks if task.evidence is not None]
-    policy = Demonstrator(tasks, index, seed)
-    for start in range(0, len(tasks), 256):
-        part = tasks[start : start + 256]
-        for episode in run_episodes(policy, part, index, config, seed=seed, progress=progress):
-            parts = episode.reward_parts
-            if parts.accuracy == 1.0 and parts.format == 1.0 and was_read(episode):
-                yield episode
+    tally = tally if tally is not None else Tally()
+    cases = iter(task if isinstance(task, Case) else cases_of([task])[0] for task in tasks)
+    known: set[tuple[object, ...]] = set()
+    while part := list(itertools.islice(cases, _TOGETHER)):
+        tally.tasks += len(part)
+        fresh = []
+        for case in part:
+            if case.task.evidence is None:
+                tally.dropped["without evidence"] += 1
+            elif (pattern := pattern_of(case.task)) in known:
+                tally.dropped["near-duplicate"] += 1
+            else:
+                known.add(pattern)
+                fresh.append(case)
+        oracle = ReflectiveOracle(fresh, index, config, manner, seed)
+        played = run_episodes(oracle, [case.task for case in fresh], index, config, seed=seed, progress=progress)
+        for episode, problem in zip(played, problems(played, index), strict=True):
+            if problem:
+                tally.dropped[problem] += 1
+                continue
+            mistakes = oracle.mistakes(episode.view)
+            tally.kept[episode.task.kind] += 1
+            tally.mistaken += bool(mistakes)
+            yield Demonstration(episode, mistakes)
+
+
+def pattern_of(task: Task) -> tuple[object, ...]:
+    """What near-duplicates have in common: a question in the same words, its answer, and documents or else the picture."""
+    about = task.evidence or picture_hash(task.picture())
+    words = task.question.lower().replace("banner", "flag")
+    return words, normalize_answer(task.answers[0]), about
+
+
+def problems(episodes: Sequence[Episode], index: Any) -> list[str]:
+    """Why each finished episode is no demonstration; "" where it is one."""
+    found = []
+    for episode in episodes:
+        parts = episode.reward_parts
+        if parts.accuracy < 1.0 or parts.format < 1.0:
+            found.append("not solved")
+        elif not was_read(episode):
+            found.append("answer not read")
+        else:
+            found.append("" if was_seen(episode) else "unknown not seen")
+    good = [episode for episode, problem in zip(episodes, found, strict=True) if not problem]
+    again = iter(replays(good, index))
+    return [problem or ("" if next(again) else "not the same again") for problem in found]
 
 
 def was_read(episode: Episode) -> bool:
@@ -90,16 +145,78 @@ def was_read(episode: Episode) -> bool:
     return shown.issuperset(episode.task.evidence or ())
 
 
-def chat_rows(episodes: Iterator[Episode], card: PolicyCard) -> Iterator[dict[str, Any]]:
-    """Episodes as rows of a table of chats, in the words of the card's dialect."""
-    for episode in episodes:
-        yield row_of_chat(tool_call.messages(episode.view, card), task=episode.view.task_id, kind=episode.task.kind)
+def was_seen(episode: Episode) -> bool:
+    """False where "unknown" was said of a banner that looks like a known one, as far as the similarities tell.
+
+    Strangers that bear a known banner with another detail are as similar to it as it is to itself: to decline there
+    would be to guess. Where a policy is not told similarities, nothing is said about it.
+    """
+    task = episode.task
+    if task.evidence or needs_no_call(task) or not episode.config.scores:
+        return True
+    looks = [turn for turn in episode.turns if turn.hits and not isinstance(turn.action, Search)]
+    return not looks or looks[-1].hits[0].score < DOUBT[1]
+
+
+def replays(episodes: Sequence[Episode], index: Any) -> list[bool]:
+    """Plays the actions of finished episodes again, as they are written down, side by side.
+
+    Returns:
+        For each whether the same documents came back (those of equal score may change places), and the same reward.
+    """
+    again = [Episode(episode.task, episode.config, episode.seed) for episode in episodes]
+    same = [True] * len(again)
+    for number in itertools.count():
+        rows = [row for row, episode in enumerate(episodes) if number < len(episode.turns) and not again[row].done]
+        if not rows:
+            break
+        taken = [from_dict(as_dict(episodes[row].turns[number].action)) for row in rows]
+        for row, turn in zip(rows, step_batch([again[row] for row in rows], taken, index), strict=True):
+            same[row] &= _alike(turn, episodes[row].turns[number])
+    for row, episode in enumerate(again):
+        same[row] &= episode.reward_parts == episodes[row].reward_parts
+        episode.release()
+    return same
+
+
+def _alike(one: Turn, other: Turn) -> bool:
+    return len(one.hits) == len(other.hits) and all(
+        a.document_id == b.document_id or abs(a.score - b.score) <= _TIE
+        for a, b in zip(one.hits, other.hits, strict=True)
+    )
+
+
+def within(episode: Episode, budget: int | None) -> bool:
+    """True if an episode made at most `budget` calls; None: any number."""
+    return budget is None or sum(isinstance(turn.action, CALLS) for turn in episode.turns) <= budget
+
+
+def chat_rows(demonstrations: Iterable[Demonstration], card: PolicyCard) -> Iterator[dict[str, Any]]:
+    """Demonstrations as rows of a table of chats, in the words of the card's dialect; mistakes are not trained."""
+    for one in demonstrations:
+        view = one.episode.view
+        chat = tool_call.messages(view, card)
+        said = (message for message in chat if message["role"] == "assistant")
+        acted = (number for number, turn in enumerate(view.turns) if not isinstance(turn.action, Malformed))
+        for number, message in zip(acted, said, strict=True):
+            if number in one.mistakes:
+                message["train"] = False
+        row = row_of_chat(chat, task=view.task_id, kind=one.episode.task.kind)
+        row["images"][0] = stored_picture(one.episode.task) or row["images"][0]
+        yield row
+        one.episode.release()
 
 
 def write_demonstrations(
-    tasks: Sequence[Task], index: Any, card: PolicyCard, path: str | Path, seed: int = 0
+    tasks: Iterable[Task | Case],
+    index: Any,
+    card: PolicyCard,
+    path: str | Path,
+    seed: int = 0,
+    manner: Manner | None = None,
+    tally: Tally | None = None,
 ) -> Counter[str]:
-    """Writes a table of demonstrations of tasks.
+    """Writes a table of demonstrations of tasks; for arguments see `demonstrate`.
 
     Returns:
         How many were kept, by kind of task.
@@ -107,25 +224,29 @@ def write_demonstrations(
     Raises:
         TaskError: none was; then nothing is written.
     """
-    kinds: Counter[str] = Counter()
-
-    def counted() -> Iterator[dict[str, Any]]:
-        for row in chat_rows(demonstrate(tasks, index, episode_config(card), seed), card):
-            kinds[row["kind"]] += 1
-            yield row
-
-    if not write_chats(counted(), path):
+    tally = tally if tally is not None else Tally()
+    shown = demonstrate(tasks, index, episode_config(card), seed, manner=manner, tally=tally)
+    if not write_chats(chat_rows(shown, card), path):
         raise TaskError(
             "no demonstration earned full reward; do the tasks have evidence and regions that this index holds?"
         )
-    return kinds
+    return tally.kept
+
+
+def known_cases(
+    tasks: Sequence[Task], path: str | None, wanted: Mapping[str, float] | None = None, seed: int = 0
+) -> list[Case]:
+    """What is known of tasks from a folder (None: the embedded world's training tasks), in shares by kind."""
+    cases = cases_of(tasks, boxes_in(path))
+    return by_kind(cases, wanted, seed) if wanted else cases
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
+    usual = Manner()
     parser = argparse.ArgumentParser(
         prog="python -m agents.demonstrations",
-        description="Write the oracle's successful episodes as chats for supervised training.",
+        description="Write episodes that earn full reward, with reasons, as chats for supervised training.",
         epilog="example: python -m agents.demonstrations --out runs/demos.parquet --limit 200",
     )
     parser.add_argument("--tasks", help="tasks to demonstrate (default: the embedded world's training tasks)")
@@ -137,14 +258,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)"
     )
     parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")
-    parser.add_argument("--seed", type=natural, default=0, help="seed of the boxes' looseness (default: 0)")
+    parser.add_argument(
+        "--shares", type=shares,
+        help="shares of the tasks by kind, such as visual=0.435,gaze=0.3,hop_1=0.265 (the paper had 43.5 %% without "
+        "search); as many tasks are used as allow it (default: the tasks as they come)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reflection", type=share, default=usual.reflection,
+        help="share of first looks that are wrong on purpose and noticed (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rephrase", type=share, default=usual.rephrase,
+        help="share of first text queries that are wrong on purpose and noticed (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--looseness", type=less_than_half, default=usual.looseness,
+        help="how far edges of boxes are off, as a share of the side (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--closer", type=natural, default=usual.closer,
+        help="further looks where the right box brings the wrong document (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=natural, default=0, help="seed of boxes, mistakes and choice (default: 0)")
     options = parser.parse_args(argv)
 
     check_file(options.out)
     card = load_card(Path(options.model).absolute()) if options.model else NANO
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
-    kept = write_demonstrations(tasks, index, card, options.out, options.seed)
-    print(f"kept {kept.total()} of {len(tasks)} episodes ({dict(sorted(kept.items()))}) in {options.out}")
+    cases = known_cases(tasks, options.tasks, options.shares, options.seed)
+    manner = Manner(options.reflection, options.rephrase, options.looseness, options.closer)
+    tally = Tally()
+    write_demonstrations(cases, index, card, options.out, options.seed, manner, tally)
+    print(f"{tally}; written to {options.out}")
     return 0
 
 

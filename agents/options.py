@@ -48,6 +48,21 @@ above_zero = _number(lambda value: value > 0, "a number above 0")
 """A number above 0, such as a learning rate."""
 
 
+less_than_half = _number(lambda value: 0 <= value < 0.5, "a number from 0 to below 0.5")
+"""A number from 0 to below 0.5, such as how far an edge may be off."""
+
+
+def shares(text: str) -> dict[str, float]:
+    """Shares by name, such as "visual=0.435,gaze=0.565", in any unit."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not (name and equals) or name in found:
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=SHARE, each name once, such as visual=0.4,gaze=0.6")
+        found[name] = not_negative(number)
+    return found
+
+
 def reporter(name: str) -> str:
     """Where a trainer's logs go besides `log.jsonl`: "none", or a reporter of `transformers` that is installed."""
     known = ("none", "tensorboard", "trackio", "wandb")
