@@ -117,7 +117,7 @@ def demonstrate(
 
 
 def pattern_of(task: Task) -> tuple[object, ...]:
-    """What near-duplicates have in common: a question in the same words, its answer, and documents or else the picture."""
+    """What near-duplicates share: a question in the same words, its answer, and its documents or else the picture."""
     about = task.evidence or picture_hash(task.picture())
     words = task.question.lower().replace("banner", "flag")
     return words, normalize_answer(task.answers[0]), about
