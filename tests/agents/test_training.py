@@ -16,9 +16,8 @@ import torch
 from agents import train_rl, train_sft
 from agents.card import NANO
 from agents.chats import read_chats, write_chats
-from agents.demonstrations import Demonstrator, chat_rows, demonstrate, write_demonstrations
+from agents.demonstrations import chat_rows, demonstrate, write_demonstrations
 from agents.lmm import LmmPolicy, load_model
-from agents.policies import FILLS
 from agents.settings import episode_config
 from benchmarks import replay as replay_command
 from gog_env.tasks import read_tasks
@@ -68,7 +67,7 @@ def test_demonstrations_keep_what_the_environment_rewards(demos: Path) -> None:
     chats = read_chats(demos)
     for row in chats:
         assert row["messages"][0]["role"] == "user" and row["messages"][0]["content"][0]["image"].size == (448, 336)
-        assert row["messages"][-1]["content"][0]["text"].startswith("<answer> ")
+        assert row["messages"][-1]["content"][0]["text"].startswith("<think>")
         assert row["images"] == [], "the pictures are in their places"
 
 
@@ -241,20 +240,6 @@ def _calls(world: SimpleNamespace) -> Any:
         for action in (Gaze((0.1, 0.1, 0.5, 0.5)), Answer("2")):
             step_batch([episode], [action], index)
         yield row_of_chat(tool_call.messages(episode.view, NANO), task=task.id, kind=task.kind)
-
-
-def test_the_oracle_glances_where_one_thing_fills_the_picture(world: SimpleNamespace) -> None:
-    index = KnowledgeIndex.open(world.index, encoder=str(world.encoder))
-    tasks = [task for task in read_tasks(world.tasks) if task.regions]
-    from gog_env.actions import Gaze, Glance
-    from gog_env.episode import Episode
-
-    policy = Demonstrator(tasks, index)
-    for task in tasks:
-        action = policy.act([Episode(task).view])[0]
-        x0, y0, x1, y1 = task.regions[0]
-        fills = len(task.regions) == 1 and (x1 - x0) * (y1 - y0) >= FILLS
-        assert isinstance(action, Glance if fills else Gaze)
 
 
 def test_bad_input_is_one_clear_line(nano_folder: Path, tmp_path: Path) -> None:
