@@ -13,13 +13,14 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents import measures, policies
-from agents.options import natural, not_negative, positive
+from agents.options import natural, not_negative, positive, share
+from agents.pass_rates import PassRate, PassRates
 from agents.rollout import play
 from agents.settings import (
     check_out,
@@ -34,6 +35,7 @@ from agents.settings import (
 from agents.tables import markdown_table, text_table
 from gog_env import trajectory
 from gog_env.episode import EpisodeConfig
+from gog_env.noise import unreliable
 from gog_env.tasks import Task
 from index.errors import ModelError, TaskError, cli
 
@@ -52,8 +54,19 @@ def evaluate(
     seed: int = 0,
     batch_size: int = 64,
     progress: bool = False,
+    rates: Mapping[str, PassRate] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Plays every task once.
+
+    Args:
+        policy: plays.
+        tasks: at least one.
+        index: what is searched.
+        config: the rules; None for the defaults.
+        seed: of the episodes and of the bootstrap.
+        batch_size: episodes played side by side.
+        progress: shows a bar.
+        rates: pass rates of the tasks, for the accuracy by level.
 
     Returns:
         The metrics (see `agents.measures`, plus `policy` and `seconds`), and the records in the order of the tasks.
@@ -70,7 +83,7 @@ def evaluate(
         records[position] = trajectory.record(episode, index.fingerprint)
     seconds = time.perf_counter() - start
     ordered = [records[position] for position in range(len(tasks))]
-    return {"policy": policy.name, **measures.measure(ordered, seed), "seconds": round(seconds, 3)}, ordered
+    return {"policy": policy.name, **measures.measure(ordered, seed, rates), "seconds": round(seconds, 3)}, ordered
 
 
 def turns_needed(tasks: Iterable[Task]) -> int:
@@ -170,6 +183,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--limit", metavar="N", type=positive, help="the first N tasks only")
     made.add_argument("--max-turns", metavar="N", type=positive, help="default: enough for all evidence, at least 6")
     made.add_argument("--hits", metavar="K", type=positive, help="documents that a search returns (default: 3)")
+    made.add_argument("--rates", metavar="FILE", help="pass rates of the tasks (agents.curriculum): accuracy by level")
+    made.add_argument("--noise", metavar="SHARE", type=share, default=0.0, help="of hits to replace by wrong ones")
+    made.add_argument("--poison", metavar="SHARE", type=share, default=0.0, help="of results to begin with poison")
     made.add_argument("--temperature", type=not_negative, default=0.0, help="of models; 0 decodes greedily")
     made.add_argument(
         "--seed", metavar="S", type=natural, default=0, help="of random policies, sampling and the bootstrap"
@@ -187,28 +203,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     if not names and not paths:
         names, shipped = list(policies.BASELINES), shipped_model()
         paths = [str(shipped)] if shipped else []
+    rates = PassRates.load(options.rates) if options.rates else None
     models = load_models(paths, options.temperature, options.seed)
     for name in [*names, *(model.name for model in models)]:
         folder_of(options.out, name)
     index, tasks = open_world(options.index, options.tasks, options.split, options.limit)
+    index = unreliable(index, options.noise, options.poison, options.seed)
     playing = [*(policies.BASELINES[name](tasks, index, options.seed) for name in names), *models]
 
     source = options.tasks or f"embedded world, {options.split}"
-    changes: dict[str, Any] = {"max_turns": options.max_turns or turns_needed(tasks)} | ({"hits": options.hits} if options.hits else {})
+    turns = options.max_turns or max([turns_needed(tasks), *(model.card.max_turns for model in models)])
+    changes: dict[str, Any] = {"max_turns": turns} | ({"hits": options.hits} if options.hits else {})
     about = {
         "command": command_line("agents.evaluate", argv),
         "seed": options.seed,
         "versions": versions(),
         "index": {"path": str(index.path), "fingerprint": index.fingerprint},
         "tasks": source,
+        "noise": options.noise,
+        "poison": options.poison,
     }
     results = []
     for policy in playing:
         config = replace(episode_config(policy.card) if hasattr(policy, "card") else EpisodeConfig(), **changes)
-        metrics, records = evaluate(policy, tasks, index, config, options.seed, options.batch_size, progress=True)
+        metrics, records = evaluate(policy, tasks, index, config, options.seed, options.batch_size, True, rates)
         results.append(metrics)
         save(options.out, {**about, "config": asdict(config), **metrics}, records)
-    print(f"\n{source}: {len(tasks)} tasks, at most {changes['max_turns']} turns\n")
+    print(f"\n{source}: {len(tasks)} tasks, at most {turns} turns\n")
     if unknown := sum(task.evidence is None for task in tasks):
         print(f"{unknown} of them name no evidence: the baselines cannot tell what to look for\n")
     print(table(results, options.markdown))

@@ -116,6 +116,20 @@ def test_limit_hits_and_turns_reach_the_rules(tiny_index: Path, tasks: Path, tmp
     assert metrics["config"] == {**asdict(EpisodeConfig()), "hits": 2, "max_turns": 3}
 
 
+def test_noise_poison_and_rates_reach_the_figures(tiny_index: Path, tasks: Path, tmp_path: Path) -> None:
+    from agents.pass_rates import PassRate, PassRates
+
+    PassRates({f"t{number}": PassRate(number % 3 * 2, 4) for number in range(9)}).save(tmp_path / "rates.jsonl")
+    plain = run(tiny_index, tasks, tmp_path / "a", "--policy", "oracle-crop")["oracle-crop"]
+    assert plain["by_level"] is None and plain["poison"]["obeyed"]["n"] == 0 and plain["noise"] == 0.0
+    more = ["--policy", "oracle-crop", "--rates", str(tmp_path / "rates.jsonl"), "--noise", "1", "--poison", "1"]
+    found = run(tiny_index, tasks, tmp_path / "b", *more)["oracle-crop"]
+    assert found["accuracy"]["mean"] == found["by_kind"]["visual"]["n"] / 9 == 1 / 3, "all evidence is displaced"
+    assert {level: part["n"] for level, part in found["by_level"].items()} == {"0": 3, "1": 3, "2": 3}
+    assert found["poison"]["obeyed"]["n"] == 6 and found["noise"] == found["poison"]["obeyed"]["n"] / 6 == 1.0
+    assert found["index"]["fingerprint"] != plain["index"]["fingerprint"]
+
+
 def test_an_earlier_evaluation_is_replaced_and_nothing_else(tiny_index: Path, tasks: Path, tmp_path: Path) -> None:
     run(tiny_index, tasks, tmp_path, "--policy", "direct")
     assert run(tiny_index, tasks, tmp_path, "--policy", "direct", "--limit", "2")["direct"]["n"] == 2

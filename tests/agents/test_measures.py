@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from agents import measures
+from agents.pass_rates import PassRate
+from index.errors import TaskError
 
 LEFT, RIGHT = [0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]
 
@@ -19,6 +21,7 @@ def call(kind: str, *hits: str, **fields: Any) -> dict[str, Any]:
 def record(turns: list, evidence: str = "", regions: Any = (), right: float = 0.0, kind: str = "gaze") -> dict:
     answered = bool(turns) and turns[-1]["action"]["type"] == "answer"
     return {
+        "task_id": f"{kind}-{evidence}-{len(turns)}",
         "kind": kind,
         "evidence": list(evidence),
         "regions": list(regions),
@@ -129,3 +132,65 @@ def test_hits_agree_with_a_second_reading_of_the_definition() -> None:
     assert found["n"] == len(asking) < 200
     assert found["hit@1"] == pytest.approx(first / len(asking)) and found["hit@k"] == pytest.approx(every / len(asking))
     assert 0 < found["hit@1"] < found["hit@k"] < 1
+
+
+def said(answer: str, *calls: Any, gold: str = "Arda", evidence: str = "A", regions: Any = (LEFT,), **more: Any) -> Any:
+    one = record([*calls, ANSWER], evidence, regions, float(answer == gold), **more)
+    return {**one, "answer": answer, "answers": [gold]}
+
+
+def test_decisions_are_counted_where_they_are_due() -> None:
+    look = call("gaze", "A", box=LEFT)
+    records = [
+        said("Arda", look),
+        said("Arda"),  # a lucky guess, without the search that it needs
+        said("not known", look),  # declined wrongly
+        said("3", evidence="", regions=(), gold="3", kind="visual"),
+        said("3", look, evidence="", regions=(), gold="3", kind="visual"),  # searched for nothing
+        said("It is not known.", look, evidence="", gold="unknown", kind="unanswerable"),
+        said("Belmo", look, evidence="", gold="unknown", kind="unanswerable"),
+        {**said("Arda"), "evidence": None},  # nobody knows what it needs
+    ]
+    found = measures.decisions(records)
+    assert {name: (part["n"], part["mean"]) for name, part in found.items()} == {
+        "searched": (5, pytest.approx(4 / 5)),
+        "unsearched": (2, 0.5),
+        "declined": (2, 0.5),
+        "wrongly_declined": (6, pytest.approx(1 / 6)),
+    }
+    assert found["searched"]["low"] < 0.8 < found["searched"]["high"]
+    alone = measures.decisions(records[3:4])
+    assert alone["searched"] == {"n": 0, "mean": None, "low": None, "high": None}
+    measured = measures.measure(records)
+    assert measured["calls_by_kind"]["gaze"]["gaze"] == pytest.approx(2 / 4)
+    assert measured["all_calls"]["mean"] == pytest.approx(5 / 8) and measured["by_level"] is None
+
+
+def test_accuracy_by_level_needs_pass_rates() -> None:
+    rates = {RECORDS[0]["task_id"]: PassRate(4, 8), RECORDS[1]["task_id"]: PassRate(0, 8)}
+    found = measures.measure(RECORDS, rates=rates)
+    by_level = {level: (part["n"], part["mean"]) for level, part in found["by_level"].items()}
+    assert by_level == {"1": (1, 1.0), "2": (1, 1.0), "unmeasured": (3, pytest.approx(1 / 3))}
+    labels = [row[0] for row in measures.rows({"one": found})[1]]
+    assert {"  level 1 (1)", "  level 2 (1)", "  level unmeasured (3)"} <= set(labels)
+
+
+def test_a_paired_difference_is_surer_than_the_two_apart() -> None:
+    rng = np.random.default_rng(8)
+    easy = rng.random(400) < 0.6  # what decides most of both policies' answers
+    records = [
+        [
+            {"task_id": f"t{row}", "reward": {"accuracy": float(flag if rng.random() < 0.9 else rng.random() < bias)}}
+            for row, flag in enumerate(easy)
+        ]
+        for bias in (0.9, 0.1)
+    ]
+    found = measures.paired_difference(*records)
+    ends = [measures.bootstrap_interval([one["reward"]["accuracy"] for one in some]) for some in records]
+    assert found["n"] == 400 and found["low"] > 0 and found["mean"] == pytest.approx(0.08, abs=0.04)
+    assert found["high"] - found["low"] < 0.6 * ((ends[0][1] - ends[0][0]) ** 2 + (ends[1][1] - ends[1][0]) ** 2) ** 0.5
+    assert measures.paired_difference(records[0], records[0])["high"] == 0.0
+    seeds = measures.paired_difference([*records[0], *records[1]], records[1])
+    assert seeds["n"] == 400 and seeds["mean"] == pytest.approx(found["mean"] / 2), "several seeds count by their mean"
+    with pytest.raises(TaskError, match="are not the same"):
+        measures.paired_difference(records[0], records[1][:-1])
