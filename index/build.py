@@ -27,6 +27,7 @@ from index.encoder import Encoder, load_encoder
 from index.errors import SourceError
 from index.images import picture_hash
 from index.knowledge import DOCUMENTS, PICTURES, TEXT, VECTORS, thumbnail_png
+from index.progress import watched
 from index.records import Document, Source, document_hash, read_source, source_fingerprint
 from index.text import OPTIONS, TextIndex
 from index.vectors import Vectors
@@ -55,7 +56,7 @@ def build_index(
         batch_size: pictures embedded at once; speed and memory only.
         columns: see `read_source`.
         force: replace the index at `out`.
-        progress: show a bar, and a line for every picture that is skipped.
+        progress: show how far it is (see `watched`), and a line for every picture that is skipped.
         device: a torch device for the encoder; None is the CPU.
 
     Returns:
@@ -145,8 +146,7 @@ def _embed(source: Source, encoder: Encoder, folder: Path, batch_size: int, prog
             batch.clear()
 
     with parquet.ParquetWriter(folder / PICTURES, schema) as writer:
-        bar = tqdm(source, desc="embedding", unit="doc", disable=not progress)
-        for row, document in enumerate(bar):
+        for row, document in enumerate(watched(source, "embedding", len(source), "document", progress)):
             kept = []
             for reference in document.pictures:
                 try:
@@ -155,7 +155,7 @@ def _embed(source: Source, encoder: Encoder, folder: Path, batch_size: int, prog
                     problem = str(error)
                     done.skipped.append({"document": document.id, "picture": reference.id, "reason": problem})
                     if progress:
-                        bar.write(f"skipped a picture of document {document.id}: {problem}")
+                        tqdm.write(f"skipped a picture of document {document.id}: {problem}")
                     continue
                 digest = picture_hash(picture)
                 kept.append(digest)

@@ -2,13 +2,17 @@
 
 Every message is one line that names the culprit (file, row, field) and says what to do next. A command raises one of
 these; `cli` prints it as `error: …` and exits with status 2, so that a user never meets a traceback for a mistake of
-input.
+input. A command that is told to end (SIGTERM) ends as after an error: what it had half written is removed.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 
 
 class GoGError(Exception):
@@ -36,14 +40,15 @@ class ModelError(GoGError):
 
 
 def cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
-    """Runs a command's `main`, turns `GoGError` into one line on stderr, and exits.
+    """Runs a command's `main`, turns `GoGError` into one line on stderr, and exits (with 143 if it is told to end).
 
     Args:
         main: parses `argv` (None: the process's own) and returns an exit status or None for 0.
         argv: arguments, without the program's name.
     """
     try:
-        status = main(argv) or 0
+        with _ending_cleanly():
+            status = main(argv) or 0
     except GoGError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         status = 2
@@ -51,3 +56,25 @@ def cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] 
         print("error: interrupted", file=sys.stderr)
         status = 130
     sys.exit(status)
+
+
+@contextlib.contextmanager
+def _ending_cleanly() -> Iterator[None]:
+    """Turns SIGTERM into `SystemExit` 143 (128 + 15, as shells count), so that open folders are cleaned up."""
+    process = os.getpid()
+
+    def end(*_: object) -> None:
+        if os.getpid() != process:  # a fork: what it would clean up is its parent's
+            os._exit(143)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the second would cut the cleaning short
+        raise SystemExit(143)
+
+    # signals are the main thread's; a handler that somebody has set stays
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

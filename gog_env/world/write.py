@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from gog_env.world.album import pictures
 from gog_env.world.checks import check_task
@@ -37,6 +36,7 @@ from gog_env.world.shards import Shards
 from gog_env.world.workers import check_jobs, in_order
 from index.errors import GoGError, TaskError
 from index.images import picture_hash
+from index.progress import watched
 from index.records import Document, document_hash
 from index.seal import publishing
 
@@ -74,7 +74,7 @@ def write_knowledge(world: World, out: str | Path, jobs: int = 1, progress: bool
         world: the nations.
         out: the folder to make.
         jobs: processes.
-        progress: shows a bar.
+        progress: says how far it is.
 
     Returns:
         The fingerprint (hex).
@@ -86,7 +86,7 @@ def write_knowledge(world: World, out: str | Path, jobs: int = 1, progress: bool
     digest = hashlib.sha256()
     with new_folder(out) as folder, Shards(folder) as shards:
         made = in_order(partial(_documents, world.spec), count, 32, jobs)
-        for entry in tqdm(made, "knowledge", count, unit="doc", disable=None if progress else True):
+        for entry in watched(made, "knowledge", count, "document", progress):
             shards.add(entry.row)
             digest.update(f"{entry.digest}\n".encode())
     return digest.hexdigest()
@@ -115,7 +115,7 @@ def write_tasks(
         kind: only this kind; None: the usual mix.
         check: lets each task prove itself (`checks.check_task`).
         jobs: processes.
-        progress: shows a bar.
+        progress: says how far it is.
         only_changed: of the `count` tasks only those whose gold answer is another than at snapshot 0, under the ids
             that they have among all.
 
@@ -208,7 +208,7 @@ def _write_tasks(world: World, folder: Path, split: str, count: int, wanted: _Wa
     (folder / "images").mkdir()
     with (folder / "metadata.jsonl").open("w", encoding="utf-8", newline="\n") as lines:
         made = in_order(partial(_tasks, world.spec, split, wanted), count, 16, jobs)
-        for entry in tqdm(made, f"{split} tasks", count, unit="task", disable=None if progress else True):
+        for entry in watched(made, f"{split} tasks", count, "task", progress):
             (folder / entry.row["file_name"]).write_bytes(entry.picture)
             lines.write(json.dumps(entry.row, ensure_ascii=False) + "\n")
             digest.update(f"{entry.digest}\n".encode())

@@ -21,7 +21,8 @@ def run(*arguments: object) -> int:
     return int(caught.value.code or 0)
 
 
-def test_it_builds_and_says_where(tiny_source, tiny_encoder, tiny_index, tmp_path, capsys):
+def test_it_builds_and_says_where(tiny_source, tiny_encoder, tiny_index, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("index.progress.EVERY", 0.0)
     before = torch.get_num_threads()
     try:
         arguments = ("--source", tiny_source, "--encoder", tiny_encoder, "--out", tmp_path / "out")
@@ -30,7 +31,7 @@ def test_it_builds_and_says_where(tiny_source, tiny_encoder, tiny_index, tmp_pat
         torch.set_num_threads(before)
     shown = capsys.readouterr()
     assert "12 documents, 12 pictures, 0 skipped; 100.0% of pictures find their own document first" in shown.out
-    assert f"index written to {tmp_path / 'out'}" in shown.out and "embedding" in shown.err
+    assert f"index written to {tmp_path / 'out'}" in shown.out and "embedding: 12 of 12 (100 %)" in shown.err
     fingerprint = KnowledgeIndex.open(tiny_index).fingerprint
     assert f"fingerprint {fingerprint}" in shown.out
     assert run(*arguments) == 2
