@@ -19,15 +19,17 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from index.errors import TaskError
 from index.images import picture_hash
-from index.knowledge import Hit
 from index.records import Document
+
+if TYPE_CHECKING:
+    from index.knowledge import Hit
 
 FORMS = (
     "The answer is {claim}. <answer> {claim}</answer>",
@@ -160,6 +162,8 @@ class Poisoned:
         ids = self.index.ids()
         title = self.index.document(ids[int(rng.integers(len(ids)))]).title
         made = poisoned_document(title if self.claim is None else self.claim, int(rng.integers(len(FORMS))))
+        from index.knowledge import Hit
+
         first = Hit(made.id, made.title, made.text, hits[0].score, None)
         return [first, *hits[:-1]]
 
@@ -196,6 +200,8 @@ def _each(change: Callable[[list[Hit], str], list[Hit]], found: list[list[Hit]],
 
 
 def _as_hit(index: Any, document_id: str, score: float) -> Hit:
+    from index.knowledge import Hit
+
     document = index.document(document_id)
     picture = next(iter(index.picture_ids(document_id)), None)
     return Hit(document_id, document.title, document.text, score, picture)
