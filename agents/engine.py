@@ -20,6 +20,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,7 @@ class Rollout:
             distribution at the temperature (at 1 for greedy decoding); 0 for others. Picture tokens are never
             sampled; their share, as good as none, is not taken out of the distribution.
         pictures: all pictures in order, as patches; empty unless they were to be kept.
+        prompt_pictures: how many of them are the prompt's.
         truncated: "tokens" or "turns" if it ran out of them without an answer, else None.
     """
 
@@ -59,6 +61,7 @@ class Rollout:
     sampled: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    prompt_pictures: int = 0
     truncated: str | None = None
 
 
@@ -118,7 +121,7 @@ class Engine:
         self.model.eval()
         try:
             while True:
-                fresh = [pair for _, pair in zip(range(batch_size - len(playing)), waiting)]
+                fresh = list(islice(waiting, batch_size - len(playing)))
                 playing += self._begin(fresh, members, seed, keep_pictures)
                 if not playing:
                     return
@@ -148,7 +151,9 @@ class Engine:
             member = members[episode.task.id]
             members[episode.task.id] += 1
             name = zlib.crc32(episode.task.id.encode())
-            rollout = Rollout(episode, member, prompt.ids, pictures=list(prompt.pictures) if keep else [])
+            rollout = Rollout(episode, member, prompt.ids)
+            if keep:
+                rollout.pictures, rollout.prompt_pictures = list(prompt.pictures), len(prompt.pictures)
             stream = Stream(prompt, list(prompt.ids), list(prompt.pictures))
             begun.append(_Playing(place, rollout, stream, np.random.default_rng([*root, name, member])))
         self.seconds["generate"] += time.perf_counter() - start
@@ -179,9 +184,7 @@ class Engine:
         self.seconds["search"] += answering - searching
         return ended
 
-    def _answer(
-        self, playing: list[_Playing], turns: Sequence[Turn], max_completion: int | None
-    ) -> list[_Playing]:
+    def _answer(self, playing: list[_Playing], turns: Sequence[Turn], max_completion: int | None) -> list[_Playing]:
         """Appends the results to the rollouts that go on, as far as there is room; returns those that do not."""
         ended = [one for one in playing if one.rollout.episode.done]
         for one in ended:

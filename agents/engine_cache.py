@@ -78,15 +78,18 @@ class SlotCache(Cache):
         """Exchanges rows pairwise."""
         assert self.store is not None, "reserve comes first"
         device = self.store.device
-        kept = self.store[:, list(ones)]
-        self.store[:, torch.tensor(ones, device=device)] = self.store[:, torch.tensor(others, device=device)]
-        self.store[:, torch.tensor(others, device=device)] = kept
+        here, there = torch.tensor(ones, device=device), torch.tensor(others, device=device)
+        used = self.store[:, :, :, : self._window[2]]  # nothing lies behind what was last shown
+        kept = used[:, here]
+        used[:, here] = used[:, there]
+        used[:, there] = kept
 
     def move(self, rows: Sequence[int]) -> None:
         """Makes row `rows[i]` the i-th, for all i."""
         assert self.store is not None, "reserve comes first"
         if list(rows) != list(range(len(rows))):
-            self.store[:, : len(rows)] = self.store[:, torch.tensor(rows, device=self.store.device)]
+            used = self.store[:, :, :, : self._window[2]]
+            used[:, : len(rows)] = used[:, torch.tensor(rows, device=self.store.device)]
 
     def place(self, first: int, last: int, slots: torch.Tensor, length: int) -> torch.Tensor:
         """Says where the next forward pass writes.

@@ -84,9 +84,7 @@ class ChatTokens:
             self.opening = "<think>"  # a template of a thinking model opens the thought itself
         pictures = self.pictures([view.picture for view in views])
         ids = self._ids(texts)
-        return [
-            Prompt(self._expanded(one, [picture]), [picture]) for one, picture in zip(ids, pictures, strict=True)
-        ]
+        return [Prompt(self._expanded(one, [picture]), [picture]) for one, picture in zip(ids, pictures, strict=True)]
 
     def results(self, turns: Sequence[Turn]) -> list[tuple[list[int], list[Picture]]]:
         """What the model reads after its turns (from behind the token that ends a turn to where it writes again)."""
@@ -103,9 +101,7 @@ class ChatTokens:
             before, after = self._frame(turn, len(content) > 1)
             texts.append(before + content[-1]["text"] + after)
         pictures = [[next(flat) for _ in some] for some in shown]
-        return [
-            (self._expanded(one, some), some) for one, some in zip(self._ids(texts), pictures, strict=True)
-        ]
+        return [(self._expanded(one, some), some) for one, some in zip(self._ids(texts), pictures, strict=True)]
 
     def text(self, ids: Sequence[int]) -> str:
         """What the model wrote in a turn, special tokens left out."""

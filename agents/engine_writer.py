@@ -67,9 +67,7 @@ class Written:
     logprobs: list[float] = field(default_factory=list)
 
 
-def choose(
-    logits: torch.Tensor, sampling: Sampling, numbers: torch.Tensor | None
-) -> tuple[torch.Tensor, torch.Tensor]:
+def choose(logits: torch.Tensor, sampling: Sampling, numbers: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Chooses a token for each row and says how likely it was.
 
     Args:
@@ -171,12 +169,8 @@ class CachedWriter:
         fresh = [*{id(one): one for one in pictures if one.features is None}.values()]
         for start in range(0, len(fresh), _VISION_BATCH):
             batch = fresh[start : start + _VISION_BATCH]
-            pixels = torch.cat([one.pixels for one in batch]).to(self.device)
-            grid = torch.tensor([one.grid for one in batch], device=self.device)
-            made = self.body.get_image_features(pixels, grid, return_dict=True)
-            deep = getattr(made, "deepstack_features", None) or []
-            for number, picture in enumerate(batch):
-                picture.features = (made.pooler_output[number], [layer[number] for layer in deep])
+            for picture, features in zip(batch, look(self.body, batch, self.device), strict=True):
+                picture.features = features
 
     def _hidden(
         self, ids: torch.Tensor, positions: torch.Tensor, pictures: Sequence[Picture], cache: Any, mask: Any
@@ -187,7 +181,8 @@ class CachedWriter:
             options["attention_mask"] = mask
         if not pictures:
             return self.body.language_model(inputs_embeds=self._embedded(ids), **options).last_hidden_state
-        return self.body(input_ids=ids, mm_encoder_outputs={"image": features_of(pictures)}, **options)[0]
+        embedded = features_of([picture.features for picture in pictures])
+        return self.body(input_ids=ids, mm_encoder_outputs={"image": embedded}, **options)[0]
 
     def _embedded(self, ids: torch.Tensor) -> torch.Tensor:
         return self.model.get_input_embeddings()(ids)
@@ -299,9 +294,7 @@ class CachedWriter:
             going = ~ended[:writing]
             most += 1
             mask = self.cache.place(0, writing, slots[:writing, None], most)
-            hidden = self._hidden(
-                tokens[:, None], positions[:writing].expand(3, -1)[..., None], (), self.cache, mask
-            )
+            hidden = self._hidden(tokens[:, None], positions[:writing].expand(3, -1)[..., None], (), self.cache, mask)
             logits = self.head(hidden[:, -1])
             slots[:writing] += going  # rows that have ended write to the same slot, which nothing reads
             positions[:writing] += going
@@ -339,11 +332,23 @@ class CachedWriter:
         return written
 
 
-def features_of(pictures: Sequence[Picture]) -> Any:
-    """The embedded pictures as the models' forward passes take them."""
+def look(body: Any, pictures: Sequence[Picture], device: Any) -> list[Any]:
+    """What the vision tower makes of pictures, in one batch: for each its embeddings, and those of deepstack."""
+    made = body.get_image_features(
+        torch.cat([one.pixels for one in pictures]).to(device),
+        torch.tensor([one.grid for one in pictures], device=device),
+        return_dict=True,
+    )
+    deep = getattr(made, "deepstack_features", None) or []
+    return [(pooled, [layer[number] for layer in deep]) for number, pooled in enumerate(made.pooler_output)]
+
+
+def features_of(looks: Sequence[Any]) -> Any:
+    """Embedded pictures, as `look` returns them, in the form that the models' forward passes take."""
     from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
-    pooled = [picture.features[0] for picture in pictures]
-    layers = range(len(pictures[0].features[1]))
-    deep = [[picture.features[1][layer] for picture in pictures] for layer in layers]
-    return BaseModelOutputWithDeepstackFeatures(pooler_output=pooled, deepstack_features=deep)
+    deep = [[deep[layer] for _, deep in looks] for layer in range(len(looks[0][1]))]
+    return BaseModelOutputWithDeepstackFeatures(
+        pooler_output=[pooled for pooled, _ in looks],
+        deepstack_features=deep,
+    )

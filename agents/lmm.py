@@ -3,16 +3,18 @@
     policy = LmmPolicy("runs/sft/model")          # a folder that AutoProcessor and AutoModelForImageTextToText load
     actions = policy.act([episode.view for episode in episodes])
 
-Decisions: the whole chat is read again at every turn, left-padded in one batch, so that the policy keeps no state
-between calls and any model of the class works. Sampling is seeded from the tasks and turns of the whole batch, never
-from the order of calls: the same episodes side by side are sampled alike, in other batches they may not be.
+Decisions: whole episodes are played by `agents.engine`, which goes on from what the model has read (`play`); whoever
+asks for one action at a time (`act`) has the whole chat read again, left-padded in one batch, so that the policy keeps
+no state between calls. Greedily both take the same actions as long as every turn is well-formed; after a malformed one
+they differ, because the engine leaves it in the model's context and a view has only the reason why it was malformed.
+Sampling by `act` is seeded from the tasks and turns of the whole batch, never from the order of calls.
 """
 
 from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from agents.card import NAME, PolicyCard, load_card
 from agents.dialects import tool_call
 from agents.dialects.templates import make_ready
 from gog_env.actions import Action
-from gog_env.episode import EpisodeView
+from gog_env.episode import Episode, EpisodeView
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 from index.errors import ModelError
 
@@ -120,7 +122,7 @@ class LmmPolicy:
         path: model folder or hub id.
         temperature: 0 decodes greedily; otherwise samples.
         seed: of the sampling.
-        batch_size: chats generated for at once.
+        batch_size: chats that `act` generates for at once.
         loaded: model, processor and card as `load_model` returns them, instead of loading `path`.
     """
 
@@ -136,6 +138,26 @@ class LmmPolicy:
         self.model, self.processor, self.card = loaded or load_model(path)
         self.name = Path(path).name if Path(path).name != "model" else Path(path).parent.name
         self.temperature, self.seed, self.batch_size = temperature, seed, batch_size
+        self._engine: Any = None
+
+    def play(self, episodes: Iterable[Episode], index: Any, batch_size: int = 64) -> Iterator[tuple[int, Episode]]:
+        """Plays whole episodes and yields `(place, episode)` as they end.
+
+        Args:
+            episodes: none of them begun.
+            index: what is searched.
+            batch_size: episodes played side by side.
+
+        Raises:
+            GoGError: a search failed.
+        """
+        from agents.engine import Engine
+
+        if self._engine is None:
+            self._engine = Engine(self.model, self.processor, self.card)
+        options = {"temperature": self.temperature, "seed": self.seed, "batch_size": batch_size}
+        for place, rollout in self._engine.play(episodes, index, **options):
+            yield place, rollout.episode
 
     def act(self, views: Sequence[EpisodeView]) -> list[Action]:
         """One action for each view."""

@@ -1,6 +1,7 @@
 """Plays episodes in batches: the one loop that demonstrations, evaluation and the demo share.
 
-Slots are refilled as soon as an episode ends, so that the policy and the encoder always see full batches. A search that
+Slots are refilled as soon as an episode ends, so that the policy and the encoder always see full batches. A policy that
+plays whole episodes itself (`LmmPolicy.play`, which goes on from what its model has read) is left to it. A search that
 fails for reasons of infrastructure stops the run: it is never scored as the policy's mistake.
 """
 
@@ -49,6 +50,11 @@ def play(
     waiting = iter(range(len(tasks)))
     active: list[tuple[int, Episode]] = []
     with tqdm(total=len(tasks), desc=policy.name, unit="episode", disable=not progress) as bar:
+        if hasattr(policy, "play"):
+            for position, episode in policy.play((Episode(task, config, seed) for task in tasks), index, batch_size):
+                bar.update()
+                yield position, episode
+            return
         while True:
             while len(active) < batch_size and (position := next(waiting, None)) is not None:
                 active.append((position, Episode(tasks[position], config, seed)))

@@ -1,0 +1,318 @@
+"""TRL's `GRPOTrainer` with tasks from a curriculum, rollouts from our engine, and checkpoints that lose nothing.
+
+`PolicyTrainer` keeps all of TRL's own (its tool loop too) and adds: the curriculum decides a step's tasks and is told
+what they earned; every step is measured; checkpoints appear whole or not at all. `EngineTrainer` overrides, besides,
+the two slow parts: how rollouts are generated (`agents.engine`) and how their log-probabilities are computed
+(`agents.grpo_forward`). Advantages, ratios, clipping, KL, every loss type and the optimizer's step stay TRL's.
+
+Decisions: pictures reach the loss through the rollouts themselves, which each batch names by their numbers, because
+TRL's `rollout_func` has no place for them. Over-length and over-turn rollouts are masked by our own rule: TRL's looks
+at the last token alone, and an episode that ran out of turns ends with a proper one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from index import torchvision_ops  # noqa: F401  (must come before transformers)
+
+# isort: split
+import torch
+from accelerate.utils import gather_object
+
+os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # the version is locked; the warning tells a user nothing
+from trl import GRPOTrainer
+from trl.models import unwrap_model_for_generation
+
+from agents.card import PolicyCard
+from agents.engine import Engine, Rollout
+from agents.engine_writer import CachedWriter
+from agents.grpo_forward import token_logprobs
+from agents.settings import write_json
+from gog_env.episode import Episode, EpisodeConfig
+from gog_env.tasks import Task
+
+STATE = "gog.json"  # beside the trainer's own files in a checkpoint
+
+
+class PolicyTrainer(GRPOTrainer):
+    """GRPO on a curriculum's tasks.
+
+    Args:
+        tasks: all tasks by id.
+        curriculum: draws the tasks of a step and is told what they earned.
+        row_of: a task as a row of the trainer's dataset.
+        on_episodes: called with every step's finished episodes; returns what is to be logged of them.
+        more_state: what a checkpoint holds besides (such as sizes of files that are appended to).
+        **trl: as `GRPOTrainer` takes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        tasks: dict[str, Task],
+        curriculum: Any,
+        row_of: Callable[[Task], dict[str, Any]],
+        on_episodes: Callable[[list[Episode], int], dict[str, float]],
+        more_state: Callable[[], dict[str, Any]] = dict,
+        **trl: Any,
+    ) -> None:
+        """Builds TRL's trainer with our reward."""
+        self.tasks, self.curriculum, self._row_of = tasks, curriculum, row_of
+        self._on_episodes, self._more_state = on_episodes, more_state
+        self._drawn: list[str] = []  # tasks of the step, on all processes
+        self._mine: list[Task] = []  # the task of each rollout of this process, picture decoded
+        self._saving: Path | None = None
+        self._seconds = {"generate": 0.0, "search": 0.0, "loss": 0.0}
+        super().__init__(reward_funcs=self.reward, **trl)
+
+    def finished(self, completions: Any, columns: dict[str, Any]) -> list[Episode]:
+        """The episodes behind TRL's completions."""
+        return [tools._finish(said) for tools, said in zip(columns["environments"], completions, strict=True)]
+
+    def reward(self, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
+        """The environment's rewards, in the order of the completions."""
+        episodes = self.finished(completions, columns)
+        for name, value in self._on_episodes(episodes, self.state.global_step).items():
+            log_metric(name, value)
+        accuracies = gather_object([episode.reward_parts.accuracy for episode in episodes])
+        size = self.num_generations
+        for number, task_id in enumerate(self._drawn):
+            self.curriculum.update(task_id, accuracies[number * size : (number + 1) * size])
+        return [episode.reward_parts.total for episode in episodes]
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Replaces the dataset's rows by tasks of the curriculum, the same on every process."""
+        start, here = time.perf_counter(), len(inputs)
+        groups = here * self.accelerator.num_processes // self.num_generations
+        self._drawn = self.curriculum.draw(groups)
+        first = self.accelerator.process_index * here
+        mine = [task for task in self._drawn for _ in range(self.num_generations)][first : first + here]
+        tasks = {task_id: self.tasks[task_id] for task_id in mine}
+        decoded = {task_id: replace(task, image=task.picture()) for task_id, task in tasks.items()}
+        self._mine = [decoded[task_id] for task_id in mine]
+        output = super()._generate_and_score_completions([self._row_of(task) for task in self._mine])
+        self._spent(time.perf_counter() - start)
+        return output
+
+    def _spent(self, seconds: float) -> None:
+        """Notes how long a step's rollouts took, scoring included."""
+        self._seconds["generate"] += seconds
+        self._seconds["loss"] -= seconds
+
+    def training_step(self, *given: Any, **options: Any) -> Any:
+        """One micro-batch, timed."""
+        start = time.perf_counter()
+        loss = super().training_step(*given, **options)
+        self._seconds["loss"] += time.perf_counter() - start
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the seconds since the last log, by part."""
+        if "loss" in logs:
+            logs |= {f"seconds/{name}": round(value, 3) for name, value in self._seconds.items()}
+            self._seconds = dict.fromkeys(self._seconds, 0.0)
+        super().log(logs, start_time)
+
+    def _get_output_dir(self, trial: Any) -> str:
+        return str(self._saving or super()._get_output_dir(trial))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Writes a checkpoint beside its place, with all that going on needs, and moves it there when it is whole."""
+        folder = Path(self.args.output_dir)
+        name = f"checkpoint-{self.state.global_step}"
+        self._saving = folder / ".saving"
+        try:
+            if self.accelerator.is_main_process:
+                shutil.rmtree(self._saving, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+            super(GRPOTrainer, self)._save_checkpoint(model, trial)  # TRL's own writes a model card each time
+            self.accelerator.wait_for_everyone()
+            if self.accelerator.is_main_process:
+                write_json(self._saving / name / STATE, {"curriculum": self.curriculum.state(), **self._more_state()})
+                for file in (self._saving / name).iterdir():
+                    with file.open("rb") as opened:
+                        os.fsync(opened.fileno())
+                older = [one for one in folder.glob("checkpoint-*") if one.name != name]
+                shutil.rmtree(folder / name, ignore_errors=True)
+                (self._saving / name).rename(folder / name)
+                for one in older:
+                    shutil.rmtree(one, ignore_errors=True)
+            self.accelerator.wait_for_everyone()
+        finally:
+            self._saving = None
+
+
+class EngineTrainer(PolicyTrainer):
+    """GRPO with rollouts from the engine.
+
+    Args:
+        index: what is searched.
+        config: rules of the episodes.
+        card: how the model is used.
+        seed: of the episodes and the sampling.
+        mask_truncated: rollouts that ran out of tokens or turns have no part in the loss.
+        **more: as `PolicyTrainer` takes it.
+    """
+
+    def __init__(
+        self,
+        *,
+        index: Any,
+        config: EpisodeConfig,
+        card: PolicyCard,
+        seed: int,
+        mask_truncated: bool = True,
+        **more: Any,
+    ) -> None:
+        """Builds the trainer; the engine is made with the first rollouts."""
+        self._index, self._config, self._card, self._run_seed = index, config, card, seed
+        self._mask_truncated = mask_truncated
+        self._engine: Engine | None = None
+        self._rollouts: list[Rollout] = []
+        self._rows: list[int] = []
+        super().__init__(**more)
+
+    def finished(self, completions: Any, columns: dict[str, Any]) -> list[Episode]:
+        """The episodes behind TRL's completions."""
+        return list(columns["episode"])
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        """Numbers the rollouts, so that whatever TRL makes of the batch still knows them."""
+        output = super()._generate_and_score_completions(inputs)
+        output["rollout"] = torch.arange(len(self._rollouts), device=self.accelerator.device)
+        return output
+
+    def _generate(self, prompts: list) -> tuple[Any, ...]:
+        """Plays the rollouts of this process; their pictures stay with them until log-probabilities are wanted."""
+        self._rollouts = self.play([Episode(task, self._config, self._run_seed) for task in self._mine])
+        self._rows = list(range(len(self._rollouts)))
+        masks = [
+            [0] * len(one.sampled) if one.truncated and self._mask_truncated else one.sampled for one in self._rollouts
+        ]
+        self._measure_lengths()
+        said = [[{"role": "assistant", "content": one.episode.answer or ""}] for one in self._rollouts]
+        return (
+            [one.prompt_ids for one in self._rollouts],
+            [one.completion_ids for one in self._rollouts],
+            masks,
+            said,
+            [one.logprobs for one in self._rollouts],
+            {"episode": [one.episode for one in self._rollouts]},
+            None,
+            [],
+        )
+
+    def play(self, episodes: Sequence[Episode]) -> list[Rollout]:
+        """Plays episodes with the weights as they are."""
+        with (
+            unwrap_model_for_generation(
+                self.model_wrapped,
+                self.accelerator,
+                gather_deepspeed3_params=self.args.ds3_gather_for_generation,
+                gradient_checkpointing_kwargs=self.args.gradient_checkpointing_kwargs,
+            ) as unwrapped,
+            torch.no_grad(),
+            self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            self.accelerator.autocast(),
+        ):
+            if self._engine is None:
+                self._engine = Engine(unwrapped, self.processing_class, self._card)
+            before = dict(self._engine.seconds)
+            done = dict(
+                self._engine.play(
+                    episodes,
+                    self._index,
+                    temperature=self.temperature,
+                    seed=[self._run_seed, self.state.global_step, self.accelerator.process_index],
+                    max_completion=self.max_completion_length,
+                    batch_size=len(episodes),
+                    keep_pictures=True,
+                )
+            )
+            spent = self._engine.seconds["search"] - before["search"]
+            self._seconds["search"] += spent
+            self._seconds["generate"] -= spent
+        return [done[place] for place in range(len(episodes))]
+
+    def _measure_lengths(self) -> None:
+        """Logs lengths as TRL does, and how many rollouts ran out of what."""
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        lengths = gather_object([sum(one.sampled) for one in self._rollouts])
+        whole = gather_object([len(one.prompt_ids) + len(one.completion_ids) for one in self._rollouts])
+        ends = gather_object([one.truncated for one in self._rollouts])
+        self.state.num_input_tokens_seen += sum(whole)
+        metrics["num_tokens"] = [self.state.num_input_tokens_seen]
+        metrics["completions/mean_length"].append(sum(lengths) / len(lengths))
+        metrics["completions/max_length"].append(max(lengths))
+        metrics["completions/mean_total_length"].append(sum(whole) / len(whole))
+        metrics["completions/over_length"].append(ends.count("tokens") / len(ends))
+        metrics["completions/over_turns"].append(ends.count("turns") / len(ends))
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
+        self._rows = inputs["rollout"].tolist()
+        return super()._compute_loss(model, inputs)
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        compute_aux_loss: bool = False,
+        **pictures: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """TRL's log-probabilities and entropies, by the fast way where it is open, else by TRL's with the pictures."""
+        rollouts = [self._rollouts[row] for row in self._rows]
+        if self.shares_prompts and not compute_aux_loss:
+            assert self._engine is not None and isinstance(self._engine.writer, CachedWriter)
+            with self.accelerator.autocast():
+                unwrapped = self.accelerator.unwrap_model(model)
+                logps, entropies = token_logprobs(unwrapped, self._engine.writer, rollouts, logits_to_keep)
+            return logps, entropies if compute_entropy else None, None
+        shown = [picture for one in rollouts for picture in one.pictures]
+        if shown:
+            device = input_ids.device
+            pictures |= {
+                "pixel_values": torch.cat([picture.pixels for picture in shown]).to(device),
+                "image_grid_thw": torch.tensor([picture.grid for picture in shown], device=device),
+                "num_images": [len(one.pictures) for one in rollouts],
+                "mm_token_type_ids": (input_ids == self._image_pad_token_id).int(),
+            }
+        return super()._get_per_token_logps_and_entropies(
+            model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **pictures
+        )
+
+    @property
+    def shares_prompts(self) -> bool:
+        """True where the loss may read prompts and pictures once: one process, no checkpointing of activations."""
+        one = self.accelerator.num_processes == 1 and not (self.is_deepspeed_enabled or self.is_fsdp_enabled)
+        cached = self._engine is not None and isinstance(self._engine.writer, CachedWriter)
+        return one and cached and not self.args.gradient_checkpointing
+
+
+@contextlib.contextmanager
+def calls_of_any_depth(tokenizer: Any) -> Any:
+    """Lets TRL take a call that is nested too deeply for malformed text, as it is, instead of stopping the run."""
+    original = tokenizer.parse_response
+
+    def parse_response(*given: Any, **options: Any) -> Any:
+        try:
+            return original(*given, **options)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    tokenizer.parse_response = parse_response
+    try:
+        yield
+    finally:
+        del tokenizer.parse_response

@@ -1,0 +1,173 @@
+"""The numbers of a GRPO run, with defaults for the nano policy and the paper's as a preset; and the command's options.
+
+The paper (Glance-or-Gaze, arXiv 2601.13942) trains a 7B and an 8B model with plain GRPO on level-2 queries: learning
+rate 2e-6, KL 0.001, 4 rollouts a query, responses of 8,192 tokens. Its λ is not in the public notes: 0.1, as its peers.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from agents.options import above_zero, natural, not_negative, positive, reporter, several, share
+from index.errors import TaskError
+
+LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo")
+OPTIMIZERS = {"adamw": "adamw_torch", "adafactor": "adafactor", "sgd": "sgd"}
+CURRICULA = ("uniform", "level1", "level2", "adaptive")
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {
+        "lr": 2e-6, "beta": 0.001, "group_size": 4, "max_completion": 8192, "curriculum": "level2",
+        "format_weight": 0.1, "loss_type": "grpo", "epsilon": 0.2, "scale_rewards": "group",
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RlSettings:
+    """How GRPO trains.
+
+    Attributes:
+        steps: optimizer steps.
+        engine: who plays the rollouts: "fast" (`agents.engine`) or "trl" (TRL's own tool loop).
+        group_size: rollouts a task.
+        groups: tasks a step.
+        micro_batch: rollouts a forward pass (None: all of a step).
+        lr: the learning rate, constant.
+        beta: weight of the KL term to the starting model.
+        epsilon, epsilon_high: how far ratios may move down and up (None: as far as down).
+        loss_type: how token losses are summed up, as TRL names them.
+        scale_rewards: what advantages are divided by: the deviation of the "group" or the "batch", or "none".
+        num_iterations: optimizer steps on the same rollouts.
+        temperature: of the sampling.
+        max_completion: tokens of a rollout after the prompt, results included.
+        mask_truncated: rollouts that ran out of tokens or turns have no part in the loss.
+        optimizer: one of `OPTIMIZERS`.
+        lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
+        seed: of task order, sampling and adapters.
+        save_every: steps between checkpoints; 0 writes none.
+        trajectories: rollouts of each step that are written down.
+        report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
+    """
+
+    steps: int = 20
+    engine: str = "fast"
+    group_size: int = 8
+    groups: int = 12
+    micro_batch: int | None = None
+    lr: float = 1e-4
+    beta: float = 0.0
+    epsilon: float = 0.2
+    epsilon_high: float | None = None
+    loss_type: str = "grpo"
+    scale_rewards: str = "group"
+    num_iterations: int = 1
+    temperature: float = 1.0
+    max_completion: int = 1024
+    mask_truncated: bool = True
+    optimizer: str = "adamw"
+    lora_rank: int = 0
+    seed: int = 0
+    save_every: int = 0
+    trajectories: int = 96
+    report_to: str = "none"
+
+    def __post_init__(self) -> None:
+        rollouts = self.group_size * self.groups
+        if rollouts % (self.micro_batch or rollouts):
+            raise TaskError(
+                f"--micro-batch {self.micro_batch} must divide the {rollouts} rollouts of a step "
+                "(--group-size x --groups)"
+            )
+        if self.save_every % self.num_iterations:
+            raise TaskError(
+                f"--save-every {self.save_every} must be a multiple of --num-iterations {self.num_iterations}: "
+                "a checkpoint holds no rollouts"
+            )
+
+    def check_tasks(self, count: int) -> None:
+        """Refuses fewer tasks than a step takes.
+
+        Raises:
+            TaskError: says so.
+        """
+        if count < self.groups:
+            raise TaskError(
+                f"{count} tasks are fewer than the {self.groups} of a step; lower --groups or give more --tasks"
+            )
+
+
+def settings_of(options: argparse.Namespace, **changes: Any) -> RlSettings:
+    """The settings among a command's options."""
+    named = {one.name: getattr(options, one.name) for one in fields(RlSettings)}
+    return RlSettings(**{**named, **changes})
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of `python -m agents.train_rl`."""
+    parser = argparse.ArgumentParser(
+        prog="python -m agents.train_rl",
+        description="Train a policy by GRPO in the environment (default: the nano policy on the embedded world).",
+        epilog="example: python -m agents.train_rl --steps 20 --curriculum adaptive --out runs/rl",
+    )
+    known = RlSettings()
+
+    def add(name: str, kind: Any, about: str, **more: Any) -> None:
+        default = getattr(known, name.strip("-").replace("-", "_"))
+        shown = "" if default is None or "(default" in about else " (default: %(default)s)"
+        parser.add_argument(name, type=kind, default=default, help=about + shown, **more)
+
+    parser.add_argument("--model", help="model folder or hub id to start from (default: the shipped nano policy)")
+    parser.add_argument("--index", help="sealed index (default: the embedded world's)")
+    parser.add_argument("--tasks", help="training tasks (default: the embedded world's)")
+    parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")
+    parser.add_argument("--out", default="runs/rl", help="folder of the run (default: %(default)s)")
+    parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run of --out")
+    parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults as published: paper")
+    parser.add_argument("--curriculum", choices=CURRICULA, default="uniform", help="which tasks a step trains on")
+    parser.add_argument("--pass-rates", "--rates", metavar="FILE", help="what python -m agents.curriculum measured")
+    add("--engine", str, "who plays the rollouts: ours, or TRL's tool loop", choices=("fast", "trl"))
+    add("--steps", positive, "optimizer steps")
+    add("--group-size", several, "rollouts a task")
+    add("--groups", positive, "tasks a step")
+    add("--micro-batch", positive, "rollouts a forward pass (default: all of a step)")
+    add("--lr", above_zero, "learning rate; paper: 2e-6 at 7B")
+    add("--beta", not_negative, "weight of the KL term; paper: 0.001")
+    add("--epsilon", above_zero, "clip range of the ratios")
+    add("--epsilon-high", above_zero, "its upper end, where it is another (default: --epsilon)")
+    add("--loss-type", str, "how token losses are summed up", choices=LOSSES)
+    add("--scale-rewards", str, "what advantages are divided by", choices=("group", "batch", "none"))
+    add("--num-iterations", positive, "optimizer steps on the same rollouts")
+    add("--temperature", above_zero, "of the sampling")
+    add("--optimizer", str, "which one", choices=sorted(OPTIMIZERS))
+    add("--lora-rank", natural, "train LoRA adapters of this rank; 0: all weights")
+    add("--save-every", natural, "steps between checkpoints, for --resume; 0: none")
+    add("--trajectories", natural, "rollouts of each step that are written down")
+    add("--seed", natural, "seed of the run")
+    add("--report-to", reporter, "none, tensorboard, trackio or wandb")
+    parser.add_argument("--format-weight", type=share, default=0.1, help="λ of the reward (default: %(default)s)")
+    parser.add_argument("--call-cost", type=not_negative, default=0.0, help="price of a call (default: %(default)s)")
+    parser.add_argument(
+        "--max-completion", type=positive, help="tokens after the prompt (default: nano 1024, others 8192)"
+    )
+    parser.add_argument(
+        "--mask-truncated", action=argparse.BooleanOptionalAction, default=True,
+        help="leave rollouts that ran out of tokens or turns out of the loss (default: yes)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--dry-run", nargs="?", const="", metavar="WHERE",
+        help="print tokens, memory and steps, and load nothing; WHERE: fsdp2:8, zero3:8, ddp:4 …",
+    )  # fmt: skip
+    return parser
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Reads the command line; what a preset says gives way to what is typed."""
+    parser = make_parser()
+    preset = parser.parse_args(argv).preset
+    if preset:
+        parser.set_defaults(**PRESETS[preset])
+    return parser.parse_args(argv)
