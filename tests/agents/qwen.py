@@ -51,8 +51,8 @@ def make_processor(family: str, tokenizer: Any, template: str | None, **changes:
     )
 
 
-def make_model(family: str, tokenizer: Any, seed: int = 0, **text: Any) -> Any:
-    """A randomly initialised model of the family's class: two layers a tower, 32 wide."""
+def make_model(family: str, tokenizer: Any, seed: int = 0, depth: int = 2, **text: Any) -> Any:
+    """A randomly initialised model of the family's class: two layers a tower, 32 wide, unless changed."""
     import torch
     import transformers
 
@@ -63,7 +63,7 @@ def make_model(family: str, tokenizer: Any, seed: int = 0, **text: Any) -> Any:
         "pad_token_id": tokenizer.pad_token_id, **text,
     }  # fmt: skip
     vision = {
-        "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32,
+        "depth": depth, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "out_hidden_size": 32,
         "spatial_merge_size": 2, "temporal_patch_size": 2,
     }  # fmt: skip
     common = {
