@@ -2,24 +2,33 @@
 
     python -m agents.train_sft --demos demos.parquet --model PATH --out runs/sft --seed 0
 
-Decisions: the chat template marks the assistant's turns (`{% generation %}`), so questions, results and pictures
-never enter the loss. A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA
-with AdamW (`--lora-rank 8 --optimizer adamw`, as in the paper). The run is the same for the same seed and thread
-count. The result is a model folder with its card.
+Decisions: the loss falls on the assistant's turns that are no mistakes (`agents.collate`), never on questions, results
+and pictures. A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA with AdamW
+(`--preset paper` has the paper's values). The run is the same for the same seed and thread count. The result is a model
+folder with its card.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.dialects import tool_call
 from agents.options import above_zero, natural, positive, reporter
 from agents.settings import check_out, default_model, open_world, run_facts, run_folder, write_json
 from index.errors import ModelError, TaskError, cli
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {"epochs": 3, "lr": 1e-4, "lora_rank": 8, "batch_size": 8, "optimizer": "adamw"},
+}
+"""Values of options by name: `paper` has those of Glance-or-Gaze."""
+_STEPS = 100
 
 
 def train(
@@ -28,7 +37,8 @@ def train(
     chats: Any,
     out: Path,
     *,
-    steps: int,
+    steps: int | None = None,
+    epochs: float | None = None,
     batch_size: int = 16,
     optimizer: str = "muon",
     lr: float | None = None,
@@ -41,6 +51,7 @@ def train(
     decay: bool = True,
     precision: str = "float32",
     report_to: str = "none",
+    tools: list[dict[str, Any]] | None = None,
 ) -> Any:
     """Trains `model` on a dataset of chats.
 
@@ -49,7 +60,8 @@ def train(
         processor: its processor, with a chat template that marks assistant turns or one that TRL knows.
         chats: dataset with `messages` and `images` (see `agents.chats`).
         out: folder for the trainer's own files.
-        steps: optimizer steps.
+        steps: optimizer steps; None: as many as `epochs` take.
+        epochs: how often each chat is seen, where `steps` are not given.
         batch_size: chats a device and forward pass.
         optimizer: `muon` (Muon for matrices at `lr`, AdamW at 0.15 of it for the rest) or `adamw`.
         lr: learning rate (default: 0.02 for Muon, 1e-4 for AdamW).
@@ -62,18 +74,21 @@ def train(
         decay: let the rate fall as a cosine after the warm-up; else it stays.
         precision: `float32`, or `bfloat16` for mixed precision (weights stay in float32).
         report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
+        tools: schemas of the tools that the model is shown when it is played; None for none.
 
     Returns:
         The trained model, adapters merged.
 
     Raises:
-        ModelError: Muon is asked for with LoRA: it is for whole matrices.
+        ModelError: Muon is asked for with LoRA: it is for whole matrices; or the chat template does not mark the
+            assistant's turns.
         TaskError: there is no chat.
     """
     import torch
     from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
     from trl import SFTConfig, SFTTrainer
 
+    from agents.collate import ChatCollator
     from agents.logs import JsonLinesLog, quiet
     from agents.optim import MuonWithAdamW
 
@@ -81,6 +96,8 @@ def train(
         raise ModelError("Muon trains whole matrices, not LoRA adapters; pass --optimizer adamw with --lora-rank")
     if not len(chats):
         raise TaskError("there is no chat to train on; name --demos that hold at least one")
+    if steps is None:
+        steps = steps_of(len(chats), epochs or 1, batch_size * accumulate)
     rising = max(1, int(warmup * steps))
     own: tuple[Any, Any] = (None, None)  # AdamW is the trainer's, made when the adapters are there
     if optimizer == "muon":
@@ -108,7 +125,7 @@ def train(
         warmup_steps=rising,
         weight_decay=0.0,
         max_grad_norm=1.0,
-        assistant_only_loss=True,
+        assistant_only_loss=False,  # the collator sees to it
         max_length=None,
         gradient_checkpointing=bool(lora_rank),
         bf16=precision == "bfloat16",
@@ -126,6 +143,7 @@ def train(
         model=model,
         args=config,
         train_dataset=chats,
+        data_collator=ChatCollator(processor, tools),
         processing_class=processor,
         peft_config=peft,
         optimizers=own,
@@ -135,6 +153,21 @@ def train(
     trainer.train()
     trained = trainer.accelerator.unwrap_model(trainer.model)
     return trained.merge_and_unload() if peft else trained
+
+
+def steps_of(chats: int, epochs: float, step: int) -> int:
+    """Optimizer steps that see each chat `epochs` times.
+
+    Args:
+        chats: how many there are.
+        epochs: how often each is seen.
+        step: chats a step and process; there are `WORLD_SIZE` processes, as `accelerate launch` sets it.
+
+    >>> steps_of(100, 3, 8)
+    39
+    """
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    return max(1, math.ceil(epochs * math.ceil(chats / (step * processes))))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,7 +184,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--index", help="index for those demonstrations (default: the embedded world's)")
     parser.add_argument("--out", default="runs/sft", help="folder of the run (default: %(default)s)")
-    parser.add_argument("--steps", type=positive, default=100, help="optimizer steps (default: %(default)s)")
+    parser.add_argument(
+        "--preset", choices=sorted(PRESETS),
+        help="values of options that are not given: paper has 3 epochs, lr 1e-4, LoRA of rank 8, batches of 8",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=positive, help=f"optimizer steps (default: {_STEPS}, or as --epochs says)")
+    parser.add_argument("--epochs", type=above_zero, help="how often each chat is seen, instead of --steps")
     parser.add_argument("--batch-size", type=positive, default=16, help="chats a forward pass (default: %(default)s)")
     parser.add_argument("--accumulate", type=positive, default=1, help="forward passes a step (default: %(default)s)")
     parser.add_argument("--optimizer", choices=("muon", "adamw"), default="adamw", help="default: %(default)s")
@@ -164,6 +202,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
     parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
     options = parser.parse_args(argv)
+    if options.preset:
+        parser.set_defaults(**PRESETS[options.preset])
+        options = parser.parse_args(argv)
+    if options.steps is None and options.epochs is None:
+        options.steps = _STEPS
     if options.optimizer == "muon" and options.lora_rank:
         parser.error("--optimizer muon trains whole matrices; with --lora-rank use adamw")
     check_out(options.out, options.force)
@@ -171,7 +214,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from datasets import concatenate_datasets
 
     from agents.chats import read_chats
-    from agents.demonstrations import write_demonstrations
+    from agents.demonstrations import known_cases, write_demonstrations
     from agents.lmm import load_model
 
     start = time.perf_counter()
@@ -181,11 +224,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not tables:
             index, tasks = open_world(options.index, options.tasks, split="train")
             tables = [str(folder / "demonstrations.parquet")]
-            kept = write_demonstrations(tasks, index, card, tables[0], options.seed)
+            kept = write_demonstrations(known_cases(tasks, options.tasks), index, card, tables[0], options.seed)
             print(f"{kept.total()} demonstrations from {len(tasks)} tasks")
         chats = concatenate_datasets([read_chats(table) for table in tables])
         trained = train(
-            model, processor, chats, folder / "trainer", steps=options.steps, batch_size=options.batch_size,
+            model, processor, chats, folder / "trainer", steps=options.steps, epochs=options.epochs,
+            batch_size=options.batch_size, tools=tool_call.tools(card) if card.system else None,
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
             seed=options.seed, log=folder / "log.jsonl", precision=options.precision, report_to=options.report_to,
         )  # fmt: skip
@@ -198,7 +242,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     final = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]
     loss = next((row["loss"] for row in reversed(final) if "loss" in row), float("nan"))
-    print(f"trained {options.steps} steps, last loss {loss:.4f}; model in {Path(options.out) / 'model'}")
+    done = max((row["step"] for row in final if "step" in row), default=0)
+    print(f"trained {done} steps, last loss {loss:.4f}; model in {Path(options.out) / 'model'}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Demonstrations: every behaviour, acted with its reasons in a world that fits in one's head, and in a small real one."""
+"""Demonstrations: every behaviour, acted with its reasons in a world that fits in one's head and in a real one."""
 
 from __future__ import annotations
 
