@@ -40,6 +40,8 @@ from index.errors import cli
 POLICIES = ("direct", "random", "glance", "random-gaze-1", "random-gaze", "loose-crop", "oracle-crop", "oracle-reflect")
 SLICE = 256
 """Episodes played side by side, and pictures kept decoded."""
+SIDE_BY_SIDE = 4
+"""Policies in one table on the screen: lines of 120 columns at most."""
 ORACLE, TIGHT, LOOSE = "oracle-reflect", "oracle-crop", "loose-crop"
 
 
@@ -169,6 +171,13 @@ def rows(policies: dict[str, dict[str, Any]]) -> tuple[list[str], list[list[Cell
     return ["accuracy in %", *policies], lines
 
 
+def text_tables(policies: dict[str, dict[str, Any]]) -> str:
+    """One world for a screen: tables of a few policies each, one below the other."""
+    names = list(policies)
+    parts = (names[start : start + SIDE_BY_SIDE] for start in range(0, len(names), SIDE_BY_SIDE))
+    return "\n\n".join(text_table(*rows({name: policies[name] for name in part})) for part in parts)
+
+
 def groups(names: Sequence[WorldName]) -> Iterator[tuple[str, list[WorldName]]]:
     """Worlds that are to be alike: all seeds of one preset, and all presets of one seed; two of them at least."""
     for kind in dict.fromkeys(name.kind for name in names):
@@ -279,7 +288,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         worlds[name] = found = {**about, **run_world(name, options)}
         write_json(options.out / f"{name.slug}.json", found)
         print(f"\n{name}: {found['tasks']} {options.split} tasks, {found['world']['documents']} documents\n")
-        print(write(*rows(found["policies"])), flush=True)
+        policies = found["policies"]
+        print(markdown_table(*rows(policies)) if options.markdown else text_tables(policies), flush=True)
     apart = spread(worlds)
     if apart:
         print(f"\n{write(*spread_rows(apart))}")

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from agents.tables import text_table
 from benchmarks import world_speed, world_table
 from benchmarks.worlds import WorldName, code_key, made_world
 from gog_env.episode import EpisodeConfig
@@ -80,7 +79,13 @@ def test_the_table_has_every_kind_with_its_interval() -> None:
     assert lines["gaze (10)"][6] == "98.0 88.0-100" and lines["overall (20)"][2] == "25.0 15.0-35.0"
     assert lines["evidence hit@1"][0] == "10.0" and lines["calls an episode"][0] == "1.75"
     assert "visual" not in lines and "look_alike" in lines, "kinds without evidence have no hits"
-    assert max(map(len, text_table(header, rows).splitlines())) <= 144, "18 columns a policy, at most"
+
+
+def test_the_table_fits_a_screen() -> None:
+    lines = world_table.text_tables(good()).splitlines()
+    assert max(map(len, lines)) <= 120
+    heads = [line.split()[3:] for line in lines if line.startswith("accuracy in %")]
+    assert [name for head in heads for name in head] == list(world_table.POLICIES) and len(heads) == 2
 
 
 def test_worlds_that_are_to_be_alike_are_compared_policy_by_policy() -> None:

@@ -6,7 +6,8 @@
 
 - A family's base leaves a seat free, away from the edges, where the detail lies: on a band, on a great roundel or
   beside the main charge. Siblings share everything else to the pixel.
-- The detail's size is `DETAIL` for all ways, so that one number says how closely one has to look.
+- The detail's size is `DETAIL` for all ways but two, so that one number says how closely one has to look: charges that
+  are counted stand in a ring 1.84 times as wide, and a border runs along the edge, a fifth as thick.
 - `family(rng, 7)` begins with the banners of `family(rng, 6)` from the same state of the generator.
 """
 
@@ -26,7 +27,7 @@ from gog_env.world.tinctures import GRAND, RATIO, SMALL, Area, Scheme, bear, bet
 from gog_env.world.tokens import DIVISIONS
 
 DETAIL = (0.16, 0.19)
-"""The size of the detail in which siblings differ, as a share of the banner's width."""
+"""The size of the detail in which siblings differ, as a share of the banner's width (the module says of which ways)."""
 MOST = 8
 """The largest family."""
 

@@ -80,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gog_env.world.presets",
         description=f"Record the fingerprints of freshly written presets in {PUBLISHED.name}, as the published ones.",
+        epilog="example: python -m gog_env.world.presets runs/world-s runs/world-m",
     )
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="written with --preset and --out alone")
     record(parser.parse_args(argv).folders)

@@ -157,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m gog_env.world.sheet",
         description="Draw a page of scenes with their questions, gold boxes, shortest calls and answers.",
+        epilog="example: python -m gog_env.world.sheet --kind look_alike --out runs/sheet.png",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="file to write, ending in .png")
     parser.add_argument("--preset", choices=list(PRESETS), default="world-s", help="which world (default: world-s)")
