@@ -26,11 +26,11 @@ from agents.cases import Case, boxes_in, by_kind, cases_of
 from agents.chats import row_of_chat, stored_picture, write_chats
 from agents.dialects import tool_call
 from agents.options import less_than_half, natural, positive, share, shares
-from agents.policies import needs_no_call
-from agents.reflective import DOUBT, Manner, ReflectiveOracle
+from agents.proof import problem_of, replays
+from agents.reflective import Manner, ReflectiveOracle
 from agents.settings import check_file, episode_config, open_world
-from gog_env.actions import CALLS, Malformed, Search, as_dict, from_dict
-from gog_env.episode import Episode, EpisodeConfig, Turn, step_batch
+from gog_env.actions import Malformed
+from gog_env.episode import Episode, EpisodeConfig
 from gog_env.rewards import normalize_answer
 from gog_env.tasks import Task
 from index.errors import TaskError, cli
@@ -38,7 +38,6 @@ from index.images import picture_hash
 
 _TOGETHER = 256
 """Tasks that are played side by side."""
-_TIE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -106,9 +105,15 @@ def demonstrate(
                 fresh.append(case)
         oracle = ReflectiveOracle(fresh, index, config, manner, seed)
         played = run_episodes(oracle, [case.task for case in fresh], index, config, seed=seed, progress=progress)
-        for episode, problem in zip(played, problems(played, index), strict=True):
-            if problem:
+        good = []
+        for episode in played:
+            if problem := problem_of(episode):
                 tally.dropped[problem] += 1
+            else:
+                good.append(episode)
+        for episode, same in zip(good, replays(good, index), strict=True):
+            if not same:
+                tally.dropped["not the same again"] += 1
                 continue
             mistakes = oracle.mistakes(episode.view)
             tally.kept[episode.task.kind] += 1
@@ -121,74 +126,6 @@ def pattern_of(task: Task) -> tuple[object, ...]:
     about = task.evidence or picture_hash(task.picture())
     words = task.question.lower().replace("banner", "flag")
     return words, normalize_answer(task.answers[0]), about
-
-
-def problems(episodes: Sequence[Episode], index: Any) -> list[str]:
-    """Why each finished episode is no demonstration; "" where it is one."""
-    found = []
-    for episode in episodes:
-        parts = episode.reward_parts
-        if parts.accuracy < 1.0 or parts.format < 1.0:
-            found.append("not solved")
-        elif not was_read(episode):
-            found.append("answer not read")
-        else:
-            found.append("" if was_seen(episode) else "unknown not seen")
-    good = [episode for episode, problem in zip(episodes, found, strict=True) if not problem]
-    again = iter(replays(good, index))
-    return [problem or ("" if next(again) else "not the same again") for problem in found]
-
-
-def was_read(episode: Episode) -> bool:
-    """True if the text of every evidence document was shown: an answer must follow from what was read."""
-    shown = {hit.document_id for turn in episode.turns for hit in turn.hits[: episode.config.texts]}
-    return shown.issuperset(episode.task.evidence or ())
-
-
-def was_seen(episode: Episode) -> bool:
-    """False where "unknown" was said of a banner that looks like a known one, as far as the similarities tell.
-
-    Strangers that bear a known banner with another detail are as similar to it as it is to itself: to decline there
-    would be to guess. Where a policy is not told similarities, nothing is said about it.
-    """
-    task = episode.task
-    if task.evidence or needs_no_call(task) or not episode.config.scores:
-        return True
-    looks = [turn for turn in episode.turns if turn.hits and not isinstance(turn.action, Search)]
-    return not looks or looks[-1].hits[0].score < DOUBT[1]
-
-
-def replays(episodes: Sequence[Episode], index: Any) -> list[bool]:
-    """Plays the actions of finished episodes again, as they are written down, side by side.
-
-    Returns:
-        For each whether the same documents came back (those of equal score may change places), and the same reward.
-    """
-    again = [Episode(episode.task, episode.config, episode.seed) for episode in episodes]
-    same = [True] * len(again)
-    for number in itertools.count():
-        rows = [row for row, episode in enumerate(episodes) if number < len(episode.turns) and not again[row].done]
-        if not rows:
-            break
-        taken = [from_dict(as_dict(episodes[row].turns[number].action)) for row in rows]
-        for row, turn in zip(rows, step_batch([again[row] for row in rows], taken, index), strict=True):
-            same[row] &= _alike(turn, episodes[row].turns[number])
-    for row, episode in enumerate(again):
-        same[row] &= episode.reward_parts == episodes[row].reward_parts
-        episode.release()
-    return same
-
-
-def _alike(one: Turn, other: Turn) -> bool:
-    return len(one.hits) == len(other.hits) and all(
-        a.document_id == b.document_id or abs(a.score - b.score) <= _TIE
-        for a, b in zip(one.hits, other.hits, strict=True)
-    )
-
-
-def within(episode: Episode, budget: int | None) -> bool:
-    """True if an episode made at most `budget` calls; None: any number."""
-    return budget is None or sum(isinstance(turn.action, CALLS) for turn in episode.turns) <= budget
 
 
 def chat_rows(demonstrations: Iterable[Demonstration], card: PolicyCard) -> Iterator[dict[str, Any]]:
@@ -280,14 +217,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="further looks where the right box brings the wrong document (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=natural, default=0, help="seed of boxes, mistakes and choice (default: 0)")
+    from agents import teacher
+
+    teacher.add_options(parser)
     options = parser.parse_args(argv)
+    if options.teacher and not options.teacher_model:
+        parser.error("--teacher goes with --teacher-model")
+    if options.max_cost is not None and not any(options.price):
+        parser.error("--max-cost goes with --price")
 
     check_file(options.out)
     card = load_card(Path(options.model).absolute()) if options.model else NANO
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     cases = known_cases(tasks, options.tasks, options.shares, options.seed)
-    manner = Manner(options.reflection, options.rephrase, options.looseness, options.closer)
     tally = Tally()
+    if options.teacher:
+        asked = [case.task for case in cases]
+        spent = teacher.write_lessons(asked, index, card, options.out, options, tally)
+        print(f"{tally}; {spent}; written to {options.out}")
+        return 0
+    manner = Manner(options.reflection, options.rephrase, options.looseness, options.closer)
     write_demonstrations(cases, index, card, options.out, options.seed, manner, tally)
     print(f"{tally}; written to {options.out}")
     return 0

@@ -1,0 +1,211 @@
+"""An OpenAI-compatible endpoint for chats: one function to ask, with retries, backoff and an account of what was spent.
+
+- Only the standard library. The key comes from an environment variable, is sent in a header and stands in no message,
+  file or log; redirects are not followed, and a key never leaves this machine unencrypted.
+- What may pass (timeouts, 408, 409, 429, 5xx, answers that are no JSON) is tried again, after the time that the server
+  asks for or twice as long each time. What will not pass (wrong key, no such model) ends the run; what is wrong with
+  one chat only (too long, refused) fails that chat.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from index.errors import GoGError
+
+_PASSING = {408, 409, 425, 429}
+_FATAL = {401, 402, 403, 404, 405}
+_LOCAL = {"localhost", "127.0.0.1", "::1"}
+
+
+class AskError(GoGError):
+    """One chat got no reply: nobody's mistake but the infrastructure's."""
+
+
+class LimitError(GoGError):
+    """The spend limit is reached."""
+
+
+@dataclass
+class Account:
+    """What was spent, and how much may be.
+
+    Attributes:
+        prompt, completion: tokens so far.
+        price: of a million tokens of each, in any currency.
+        max_tokens, max_cost: limits; None for none. Requests under way when one is reached still count.
+    """
+
+    prompt: int = 0
+    completion: int = 0
+    price: tuple[float, float] = (0.0, 0.0)
+    max_tokens: int | None = None
+    max_cost: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
+
+    @property
+    def cost(self) -> float:
+        """What was spent, in the currency of `price`."""
+        return (self.prompt * self.price[0] + self.completion * self.price[1]) / 1e6
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return self.max_tokens is not None or self.max_cost is not None
+
+    def add(self, prompt: int, completion: int) -> None:
+        """Counts a reply's tokens."""
+        with self._lock:
+            self.prompt += prompt
+            self.completion += completion
+
+    def check(self) -> None:
+        """Raises a `LimitError` once a limit is reached."""
+        if self.max_tokens is not None and self.prompt + self.completion >= self.max_tokens:
+            raise LimitError(f"{self.prompt + self.completion:,} tokens were used; raise --max-tokens to go on")
+        if self.max_cost is not None and self.cost >= self.max_cost:
+            raise LimitError(f"{self.cost:.2f} was spent; raise --max-cost to go on")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The assistant's message as the endpoint gave it, and the tokens that it took."""
+
+    message: Mapping[str, Any]
+    prompt: int
+    completion: int
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would take the key to another place."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where and how to ask.
+
+    Attributes:
+        url: the base, such as `http://127.0.0.1:8000/v1`.
+        model: its name there.
+        key_variable: the environment variable that holds the key; it may be unset for a server without keys.
+        body: further fields of every request, such as `{"temperature": 0.7}`.
+        timeout: seconds that a reply may take.
+        retries: how often a request is tried again.
+        pause: seconds before the first of them; twice as long before each further one, a minute at most.
+        sleep: waits.
+    """
+
+    url: str
+    model: str
+    key_variable: str = "OPENAI_API_KEY"
+    body: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 120.0
+    retries: int = 5
+    pause: float = 1.0
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise GoGError(f"the teacher's address {self.url!r} is none; give one such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query:
+            raise GoGError(f"give the teacher's address alone and its key in {self.key_variable}")
+        if parts.scheme == "http" and parts.hostname not in _LOCAL and self._key:
+            raise GoGError(
+                f"{self.key_variable} would be sent to {parts.hostname} unencrypted; use https, or unset the variable"
+            )
+
+    @property
+    def _key(self) -> str:
+        return os.environ.get(self.key_variable, "").strip()
+
+    def ask(self, messages: list[dict[str, Any]], account: Account, **fields: Any) -> Reply:
+        """Asks for the next message of a chat.
+
+        Args:
+            messages: as the endpoint takes them.
+            account: what is spent is added to it; it is looked at before every try.
+            **fields: further fields of this request, such as `tools`.
+
+        Raises:
+            AskError: no reply to this chat, after all retries.
+            LimitError: a spend limit is reached.
+            GoGError: no chat will get a reply: the key, the model or the address is wrong, or a limit cannot be kept
+                because the endpoint does not say what it took.
+        """
+        content = {"model": self.model, "messages": messages, **self.body, **fields}
+        data = json.dumps(content).encode()
+        problem = ""
+        for attempt in range(self.retries + 1):
+            account.check()
+            wait = min(60.0, self.pause * 2**attempt) * random.uniform(0.75, 1.25)
+            try:
+                return self._read(self._send(data), account)
+            except urllib.error.HTTPError as error:
+                said = _said(error)
+                if error.code in _FATAL:
+                    raise GoGError(
+                        f"the teacher refuses ({error.code}: {said}); check --teacher, --teacher-model and the key in "
+                        f"{self.key_variable}"
+                    ) from None
+                problem = f"{error.code}: {said}"
+                if error.code not in _PASSING and error.code < 500:
+                    break  # this chat will never do
+                wait = _asked_for(error, wait)
+            except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+                problem = f"{type(error).__name__}: {error}"[:200]  # the network's, or a reply that is none
+            if attempt < self.retries:
+                self.sleep(wait)
+        raise AskError(f"the teacher gave no reply ({problem})")
+
+    def _send(self, data: bytes) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        address = self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+        request = urllib.request.Request(address, data, headers)
+        with urllib.request.build_opener(_Stay).open(request, timeout=self.timeout) as reply:
+            return json.loads(reply.read())
+
+    def _read(self, reply: Any, account: Account) -> Reply:
+        usage = reply.get("usage") or {}
+        prompt, completion = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
+        account.add(prompt, completion)
+        if account.limited and not prompt:
+            raise GoGError(
+                "the teacher does not say what its replies take, so that no limit can be kept; ask without one"
+            )
+        message = reply["choices"][0]["message"]
+        if not isinstance(message, Mapping):
+            raise ValueError("the reply holds no message")
+        return Reply(message, prompt, completion)
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    """What a server says of an error, in a line."""
+    try:
+        text = error.read(2000).decode("utf-8", "replace")
+    except OSError:
+        text = ""
+    return " ".join(text.split())[:200] or str(error.reason)
+
+
+def _asked_for(error: urllib.error.HTTPError, wait: float) -> float:
+    """The seconds that a server asks to wait for, at most ten minutes; `wait` where it names none."""
+    try:
+        return min(600.0, max(wait, float(error.headers.get("Retry-After", ""))))
+    except (TypeError, ValueError):
+        return wait
