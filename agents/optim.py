@@ -23,6 +23,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         named_parameters: names and parameters of a model; those that need no gradient are left out.
         muon_lr: Muon's learning rate.
         adamw_lr: AdamW's learning rate.
+        embedding_lr: AdamW's learning rate of token embeddings (default: as the rest). Where they start at a standard
+            deviation of 1, they need far larger steps than other weights.
         weight_decay: decoupled weight decay of both.
     """
 
@@ -32,18 +34,23 @@ class MuonWithAdamW(torch.optim.Optimizer):
         muon_lr: float = 0.02,
         adamw_lr: float = 3e-3,
         weight_decay: float = 0.0,
+        embedding_lr: float | None = None,
     ) -> None:
         """Sorts the parameters and makes the two optimizers."""
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
+        embeddings: list[nn.Parameter] = []
         for name, parameter in named_parameters:
             if not parameter.requires_grad:
                 continue
             hidden = parameter.ndim == 2 and not any(word in name for word in ("embed", "lm_head"))
-            (matrices if hidden else others).append(parameter)
+            (embeddings if "embed_tokens" in name else matrices if hidden else others).append(parameter)
         self._muon = torch.optim.Muon(matrices, lr=muon_lr, weight_decay=weight_decay, nesterov=True)
-        self._adamw = torch.optim.AdamW(others, lr=adamw_lr, betas=(0.9, 0.99), weight_decay=weight_decay)
-        super().__init__([*matrices, *others], {})
+        rest: list[dict[str, Any]] = [{"params": others}]
+        if embeddings:
+            rest.append({"params": embeddings, "lr": embedding_lr or adamw_lr})
+        self._adamw = torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.99), weight_decay=weight_decay)
+        super().__init__([*matrices, *others, *embeddings], {})
         self.param_groups = [*self._muon.param_groups, *self._adamw.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -4,11 +4,14 @@ It is a real `Qwen3VLForConditionalGeneration` of a few million parameters, save
 `AutoModelForImageTextToText` load offline, so that everything written for it also runs on `Qwen/Qwen3-VL-*`.
 
 Decisions:
-  * A byte-level BPE of 1,024 tokens, trained on the text given, in the tokenizer class of Qwen. Digits stay single,
-    as in Qwen. The fixed parts of a tool call are one token each: a nano model should spend its capacity on the box,
-    not on JSON.
-  * Pictures of at most 16,384 pixels (128 x 128) in patches of 8, merged 2 x 2: one token per 16 x 16 pixels.
-  * Tied embeddings, deepstack from one vision layer, as small relatives of the large configuration.
+  * A byte-level BPE of 2,048 tokens, trained on the text given, in the tokenizer class of Qwen. Digits stay single,
+    as in Qwen. The fixed parts of a tool call are one token each, and so is each coordinate of a box ("[120", ", 330"):
+    a nano model should spend its capacity on where to look, not on JSON, and its turns should be short.
+  * Pictures of at most 93,000 pixels (a scene of 448 x 336 becomes 352 x 256) in patches of 16, merged 2 x 2: one token
+    for 32 x 32 pixels, 88 for a scene.
+  * Heads of width 64: with QK-norm, the logits of narrow heads are too small to single out one of a thousand tokens.
+  * Untied embeddings of standard deviation 1, so that pictures and words enter at the same scale, and deepstack from
+    one vision layer, as small relatives of the large configuration.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from typing import Any
 
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 
+PATCH, MERGE, HEAD = 16, 2, 64
+SHARP = 1.3
+"""Where QK-norm's weights begin: a little sharper than 1, so that attention finds single tokens early."""
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 SPECIAL = (
     "<|endoftext|>",
@@ -30,12 +36,16 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
+GAZE, SEARCH = (
+    '<tool_call>\n{"name": "gaze", "arguments": {"box": ',
+    '<tool_call>\n{"name": "search", "arguments": {"query": "',
+)
 PHRASES = (
-    "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>",
-    "<answer>", "</answer>", "<think>", "</think>",
-    '{"name": "glance", "arguments": {}}', '{"name": "gaze", "arguments": {"box": [', "]}}",
-    '{"name": "search", "arguments": {"query": "', '"}}', "user\n", "assistant\n",
+    "<answer>", "</answer>", "<think>", "</think>", "user\n", "assistant\n",
+    "<tool_response>\n", "\n</tool_response>", GAZE, "]}}\n</tool_call>", SEARCH, '"}}\n</tool_call>',
+    '<tool_call>\n{"name": "glance", "arguments": {}}\n</tool_call>',
 )  # fmt: skip
+COORDINATES = tuple(f"{before}{value}" for before in ("[", ", ") for value in range(0, 1001, 10))
 # How TRL and transformers read a tool call back out of the text (the layout of Qwen3).
 RESPONSE_TEMPLATE: dict[str, Any] = {
     "defaults": {"role": "assistant"},
@@ -56,26 +66,28 @@ RESPONSE_TEMPLATE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Size:
-    """Sizes of a nano model; the defaults give about 2 million parameters.
+    """Sizes of a nano model; the defaults give about 3 million parameters.
 
     Attributes:
         hidden: width of text and vision layers.
         text_layers: decoder layers.
         vision_layers: ViT layers; the second one feeds deepstack.
-        heads: attention heads of both towers.
+        heads: attention heads of the text layers, each of width 64.
+        vision_heads: attention heads of the vision layers.
         vocabulary: tokens of the BPE, special ones and phrases included.
         max_pixels: pixels of the largest picture after resizing.
     """
 
-    hidden: int = 160
-    text_layers: int = 4
-    vision_layers: int = 3
-    heads: int = 4
-    vocabulary: int = 1024
-    max_pixels: int = 128 * 128
+    hidden: int = 128
+    text_layers: int = 5
+    vision_layers: int = 4
+    heads: int = 2
+    vision_heads: int = 4
+    vocabulary: int = 2048
+    max_pixels: int = 93_000
 
 
-def make_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
+def make_tokenizer(texts: Iterable[str], vocabulary: int = 2048) -> Any:
     """Trains a byte-level BPE on `texts` and returns it as a `Qwen2Tokenizer` with our special tokens and phrases."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
     from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX, Qwen2Tokenizer
@@ -87,7 +99,7 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    room = vocabulary - len(SPECIAL) - len(PHRASES)
+    room = vocabulary - len(SPECIAL) - len(PHRASES) - len(COORDINATES)
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=room, initial_alphabet=sorted(alphabet), show_progress=False)
     bpe.train_from_iterator(texts, trainer)
@@ -104,22 +116,35 @@ def make_tokenizer(texts: Iterable[str], vocabulary: int = 1024) -> Any:
 
     tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL], special_tokens=True)
     tokenizer.add_tokens([AddedToken(phrase, special=False, normalized=False) for phrase in PHRASES])
+    tokenizer.add_tokens([AddedToken(number, special=False, normalized=False) for number in COORDINATES])
     tokenizer.chat_template = TEMPLATE.read_text(encoding="utf-8")
     tokenizer.response_template = RESPONSE_TEMPLATE
     return tokenizer
 
 
+def _cutting(size: Size) -> dict[str, Any]:
+    return {
+        "size": {"shortest_edge": 32 * 32, "longest_edge": size.max_pixels},
+        "patch_size": PATCH, "merge_size": MERGE, "temporal_patch_size": 1,
+        "image_mean": [0.5] * 3, "image_std": [0.5] * 3,
+    }  # fmt: skip
+
+
+def make_image_processor(size: Size = Size()) -> Any:
+    """A `Qwen2VLImageProcessor` for pictures of at most `size.max_pixels` pixels."""
+    from transformers import Qwen2VLImageProcessor
+
+    return Qwen2VLImageProcessor(**_cutting(size))
+
+
 def make_processor(tokenizer: Any, size: Size = Size()) -> Any:
     """A `Qwen3VLProcessor` for pictures of at most `size.max_pixels` pixels."""
-    from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor, Qwen3VLVideoProcessor
+    from transformers import Qwen3VLProcessor, Qwen3VLVideoProcessor
 
-    shape: dict[str, Any] = {"patch_size": 8, "merge_size": 2, "temporal_patch_size": 1}
-    pixels = {"shortest_edge": 16 * 16, "longest_edge": size.max_pixels}
-    normal: dict[str, Any] = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
     return Qwen3VLProcessor(
-        image_processor=Qwen2VLImageProcessor(size=pixels, **shape, **normal),
+        image_processor=make_image_processor(size),
         tokenizer=tokenizer,
-        video_processor=Qwen3VLVideoProcessor(size=pixels, **shape, **normal),
+        video_processor=Qwen3VLVideoProcessor(**_cutting(size)),
         chat_template=tokenizer.chat_template,
     )
 
@@ -129,29 +154,33 @@ def make_model(tokenizer: Any, size: Size = Size(), seed: int = 0) -> Any:
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
-    head = size.hidden // size.heads
-    sections = [head // 2 - 2 * (head // 6), head // 6, head // 6]
+    sections = [HEAD // 2 - 2 * (HEAD // 6), HEAD // 6, HEAD // 6]
     token = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
         text_config={
             "vocab_size": len(tokenizer), "hidden_size": size.hidden, "intermediate_size": size.hidden * 3,
             "num_hidden_layers": size.text_layers, "num_attention_heads": size.heads, "num_key_value_heads": size.heads,
-            "head_dim": head, "max_position_embeddings": 4096, "tie_word_embeddings": True,
+            "head_dim": HEAD, "max_position_embeddings": 4096, "tie_word_embeddings": False,
             "pad_token_id": tokenizer.pad_token_id,
             "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": sections,
             "mrope_interleaved": True},
         },
         vision_config={
             "depth": size.vision_layers, "hidden_size": size.hidden, "intermediate_size": size.hidden * 3,
-            "num_heads": size.heads, "patch_size": 8, "spatial_merge_size": 2, "temporal_patch_size": 1,
-            "out_hidden_size": size.hidden, "num_position_embeddings": 256, "deepstack_visual_indexes": [1],
+            "num_heads": size.vision_heads, "patch_size": PATCH, "spatial_merge_size": MERGE, "temporal_patch_size": 1,
+            "out_hidden_size": size.hidden, "num_position_embeddings": 576, "deepstack_visual_indexes": [1],
         },
         image_token_id=token("<|image_pad|>"), video_token_id=token("<|video_pad|>"),
         vision_start_token_id=token("<|vision_start|>"), vision_end_token_id=token("<|vision_end|>"),
-        tie_word_embeddings=True,
+        tie_word_embeddings=False,
     )  # fmt: skip
     torch.manual_seed(seed)
-    model = Qwen3VLForConditionalGeneration(config)
+    model: Any = Qwen3VLForConditionalGeneration(config)
+    with torch.no_grad():
+        model.get_input_embeddings().weight.copy_(torch.randn(len(tokenizer), size.hidden))
+        for name, weight in model.named_parameters():
+            if name.endswith(("q_norm.weight", "k_norm.weight")):
+                weight.fill_(SHARP)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.float()

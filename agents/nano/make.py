@@ -1,216 +1,219 @@
-"""Makes the shipped nano policy from nothing: worlds, demonstrations, lessons, tokenizer, supervised training.
+"""Makes the nano policy from nothing: `base`, which can look and read, and from it `sft`, which saw demonstrations.
 
-    python -m agents.nano.make --out agents/nano/sft --seed 0
+    python -m agents.nano.make --out runs/nano          # runs/nano/base and runs/nano/sft
 
 Decisions:
-  * Its worlds have other seeds than the embedded one: it never sees a nation, banner or name that it is tested on.
-  * Three stages: looking (where banners are, and to read), copying (what articles say), acting (demonstrations among
-    both).
-  * A step takes forward passes of 8 chats of about one length, so that little is padded (`STAGES`). The loss is the
-    mean over all assistant tokens of the step.
-  * Muon for the matrices (lr 0.02), AdamW for the rest (3e-3), constant in the first stage, a cosine to zero in the
-    second.
-  * Weights are kept in bfloat16.
+  * Its worlds have other seeds than the embedded one and than those of the tables: it never sees a nation, a banner or
+    a name that it is tested on, and its questions are never worded as the held-out ones.
+  * `base` comes from lessons alone (`agents.nano.school`), `sft` from demonstrations of the worlds' training tasks by
+    `agents.train_sft.train`. Both are kept, because policies that may not gaze, or may not search, start from `base`.
+  * Batches of demonstrations hold chats of about one length, so that little is padded.
+  * Every stage leaves its result in `--work`, and what is there is not made again. Weights are kept in bfloat16.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from agents.card import NANO
-from agents.chats import decoded, read_chats, write_chats
-from agents.demonstrations import chat_rows, demonstrate
-from agents.nano import architecture, lessons
-from agents.settings import episode_config, run_folder, versions, write_json
-from gog_env.tasks import read_tasks
+from agents.nano import architecture, lessons, scenes, school
+from agents.options import natural, positive
+from agents.settings import run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
 from index.errors import cli
 
-_PLACES = ["List the banners.", "Where is the banner", "among others: ["] + [
-    f"at the {row}{column}: [" for row in ("top ", "bottom ", "") for column in ("left", "middle", "right")
-]
-MICRO = 8  # chats a forward pass
-# Forward passes of each kind of chat in a step, by stage.
-STAGES = {
-    "looking": {"looking": 2, "reading": 1},
-    "copying": {"looking": 1, "copying": 2},
-    "acting": {"demos": 2, "looking": 1, "reading": 1},
-}
+WORLDS = (1, 2)
+"""Seeds of the worlds that it learns from; the embedded world and the presets have 0."""
+MICRO = 8
+"""Demonstrations in a forward pass."""
 
 
-def school(seed: int, worlds: int, nations: int) -> list[World]:
-    """The worlds that the policy learns from."""
-    seeds = [1000 * (seed + 1) + number for number in range(worlds)]
-    return [make_world(WorldSpec(seed=one, nations=nations, name="school", heldout=0.1)) for one in seeds]
+def worlds_of(nations: int) -> list[World]:
+    """The worlds of school: like `world-m`, with seeds of their own."""
+    return [make_world(WorldSpec(seed=seed, nations=nations, name="world-m")) for seed in WORLDS]
 
 
-def write_lessons(folder: Path, worlds: Sequence[World], tasks: int, seed: int) -> None:
-    """Writes each world's knowledge and tasks (`world-*`) and lessons (`looking-*` and so on), unless there."""
-    from gog_env.world.write import write_knowledge, write_tasks
-
-    for number, world in enumerate(worlds):
-        place = folder / f"world-{number}"
-        if not (place / "kb").exists():
-            write_knowledge(world, place / "kb")
-        if not (place / "train").exists():
-            write_tasks(world, place / "train", "train", tasks, seed=number)
-        for name in ("looking", "reading", "copying"):
-            if not (folder / f"{name}-{number}.parquet").exists():
-                write_chats(getattr(lessons, name)(world, tasks, seed + number), folder / f"{name}-{number}.parquet")
+def scenes_of(worlds: Sequence[World], count: int, work: Path, jobs: int) -> list[scenes.Scenes]:
+    """Packed scenes of each world, drawn where they are not there yet."""
+    opened = []
+    for world in worlds:
+        folder = work / f"scenes-{world.spec.seed}"
+        scenes.pack(world.spec, count, folder, jobs)
+        opened.append(scenes.read(folder))
+    return opened
 
 
-def write_demonstrations(folder: Path, worlds: Sequence[World], seed: int) -> None:
-    """Writes the oracle's demonstrations in each world (`demos-*`), searched with the shipped encoder."""
+def tokenizer_of(
+    worlds: Sequence[World], tables: Sequence[scenes.Scenes], articles: int = 2000, asked: int = 3000
+) -> Any:
+    """The tokenizer, made from articles, lessons about scenes, and the reasons that demonstrations give."""
+    from agents import thoughts
+
+    rng = np.random.default_rng(0)
+    texts: list[str] = []
+    for world, table in zip(worlds, tables, strict=True):
+        texts += [article(world.nation(i), world) for i in range(min(articles, len(world)))]
+        for i in range(min(asked, len(table.rows))):
+            said = lessons.looking(table.rows[i], i, world, rng).stretches
+            texts += [one.text.replace(lessons.IMAGE, "") for one in said]
+    reasons = [thoughts.SEEN, thoughts.WRONG_BANNER, thoughts.BADLY_FRAMED, thoughts.CLOSER, thoughts.OTHER_TITLE,
+               thoughts.NOT_THIS, thoughts.THIS, thoughts.NO_SUCH, "unknown"]  # fmt: skip
+    return architecture.make_tokenizer([*texts, *reasons * 300])
+
+
+def make_base(options: argparse.Namespace, work: Path) -> Path:
+    """Teaches a new model its lessons; returns its folder."""
+    import torch
+
+    folder = work / "base"
+    if (folder / "model.safetensors").exists():
+        return folder
+    folder.mkdir(exist_ok=True)
+    worlds = worlds_of(options.nations)
+    tables = scenes_of(worlds, options.scenes, work, options.jobs)
+    tokenizer = tokenizer_of(worlds, tables)
+    size = architecture.Size()
+    model = architecture.make_model(tokenizer, size, options.seed)
+    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
+    architecture.make_processor(tokenizer, size).save_pretrained(folder)
+    desk = school.Desk(tokenizer, tables, worlds)
+    school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
+    NANO.save(folder)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
+    """Trains the base model on demonstrations; returns its folder."""
+    import torch
+
+    from agents.lmm import load_model
+    from agents.train_sft import train
+
+    folder = work / "sft"
+    if (folder / "model.safetensors").exists():
+        return folder
+    folder.mkdir(exist_ok=True)
+    (folder / "log.jsonl").unlink(missing_ok=True)
+    tables = [demonstrations(world, options.demonstrations, work, options.jobs) for world in worlds_of(options.nations)]
+    model, processor, _ = load_model(base)
+    train(
+        model, processor, by_length(tables, options.sft, options.batch, options.seed), folder / "trainer",
+        steps=options.sft, batch_size=MICRO, lr=options.lr, accumulate=options.batch // MICRO, seed=options.seed,
+        log=folder / "log.jsonl", in_order=True, precision="bfloat16",
+    )  # fmt: skip
+    shutil.rmtree(folder / "trainer", ignore_errors=True)
+    processor.save_pretrained(folder)
+    NANO.save(folder)
+    model.to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
+def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
+    """A table of demonstrations of a world's first training tasks, in the world's own index."""
+    from agents.cases import make_cases
+    from agents.demonstrations import Tally, write_demonstrations
+    from gog_env.world.write import write_knowledge
     from index import KnowledgeIndex
     from index.build import build_index
 
-    for number in range(len(worlds)):
-        place, path = folder / f"world-{number}", folder / f"demos-{number}.parquet"
-        if path.exists():
-            continue
-        index = KnowledgeIndex.open(build_index(place / "kb", place / "index", encoder="nano", force=True))
-        tasks = list(read_tasks(place / "train"))
-        kept = write_chats(chat_rows(demonstrate(tasks, index, episode_config(NANO), seed), NANO), path)
-        print(f"world {number}: {kept} of {len(tasks)} demonstrations kept", flush=True)
+    seed = world.spec.seed
+    path, place = work / f"demos-{seed}.parquet", work / f"world-{seed}"
+    if path.exists():
+        return path
+    if not (place / "kb").exists():
+        write_knowledge(world, place / "kb", jobs=jobs)
+    if not (place / "index" / "manifest.json").exists():
+        build_index(place / "kb", place / "index", encoder="nano")
+    index, tally = KnowledgeIndex.open(place / "index"), Tally()
+    write_demonstrations(make_cases(world, "train", count, jobs=jobs), index, NANO, path, seed, tally=tally)
+    print(f"world {seed}: {tally}", flush=True)
+    return path
 
 
-def read_tables(folder: Path, names: Sequence[str], worlds: int) -> dict[str, Any]:
-    """The tables of chats of all worlds, by name."""
-    from datasets import concatenate_datasets
-
-    parts = {name: [read_chats(folder / f"{name}-{number}.parquet") for number in range(worlds)] for name in names}
-    return {name: concatenate_datasets(tables) for name, tables in parts.items()}
-
-
-def ordered(tables: dict[str, Any], passes: dict[str, int], steps: int, seed: int) -> Any:
-    """All chats of a stage as one dataset, in the order in which forward passes take them.
+def by_length(tables: Sequence[Path], steps: int, batch: int, seed: int) -> Any:
+    """All demonstrations in the order in which a run takes them: shuffled, then near ones of about one length.
 
     Args:
-        tables: datasets of chats by name.
-        passes: forward passes a step, by name.
+        tables: tables of chats.
         steps: optimizer steps.
+        batch: chats a step.
         seed: of the order.
     """
     from datasets import concatenate_datasets
 
+    from agents.chats import decoded, read_chats
+
+    table = concatenate_datasets([read_chats(path).with_format(None) for path in tables])
+    lengths = np.array([_length(chat) for chat in table["messages"]])
     rng = np.random.default_rng([seed, 3])
-    offsets = dict(zip(tables, itertools.accumulate([0, *(len(table) for table in tables.values())]), strict=False))
-    lengths = {name: [_length(chat) for chat in table.with_format(None)["messages"]] for name, table in tables.items()}
-    streams = {name: _endless(len(table), rng) for name, table in tables.items()}
     order: list[int] = []
-    for _ in range(steps):
-        for name, count in passes.items():
-            drawn = sorted(itertools.islice(streams[name], count * MICRO), key=lambda row: lengths[name][row])
-            order += [offsets[name] + row for row in drawn]
-    return decoded(concatenate_datasets([table.with_format(None) for table in tables.values()]).select(order))
+    while len(order) < steps * batch:
+        rows = rng.permutation(len(table))
+        pool = batch * 4  # chats that are sorted together, then dealt out in forward passes
+        for start in range(0, len(rows) - pool + 1, pool):
+            drawn = rows[start : start + pool]
+            drawn = drawn[np.argsort(lengths[drawn], kind="stable")].reshape(-1, MICRO)
+            order += drawn[rng.permutation(len(drawn))].ravel().tolist()
+    return decoded(table.select(order[: steps * batch]))
 
 
 def _length(chat: list[dict[str, Any]]) -> int:
-    """About how many tokens a chat has: its text, and some for each picture."""
-    blocks = [block for message in chat for block in message["content"]]
-    calls = [call["function"]["arguments"] for message in chat for call in message["tool_calls"] or []]
-    return (
-        sum(len(block["text"] or "") for block in blocks)
-        + sum(map(len, calls))
-        + 60 * sum(b["type"] == "image" for b in blocks)
-    )
-
-
-def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from rng.permutation(count).tolist()
+    """About how many characters a chat has."""
+    return sum(len(block["text"] or "") for message in chat for block in message["content"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
-        description="Make the nano policy from nothing: worlds, lessons, tokenizer, demonstrations, training.",
-        epilog="example: python -m agents.nano.make --steps 1000 --out runs/nano",
+        description="Make the nano policy from nothing: worlds, lessons, demonstrations; writes OUT/base and OUT/sft.",
+        epilog="example: python -m agents.nano.make --lessons 200 --sft 50 --scenes 1000 --out runs/small-nano",
     )
-    parser.add_argument("--out", default="runs/nano", help="model folder to write (default: %(default)s)")
-    parser.add_argument("--work", default="runs/nano-school", help="folder for worlds and chats (default: %(default)s)")
+    parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
+    parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
+    parser.add_argument("--lessons", type=positive, default=1300, help="steps of school (default: %(default)s)")
+    parser.add_argument("--sft", type=positive, default=400, help="steps on demonstrations (default: %(default)s)")
+    parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.006, help="Muon's rate on demonstrations (default: %(default)s)")
+    parser.add_argument("--nations", type=positive, default=4000, help="in each world (default: %(default)s)")
+    parser.add_argument("--scenes", type=positive, default=7000, help="of each world (default: %(default)s)")
     parser.add_argument(
-        "--steps", type=int, nargs=3, default=[500, 500, 330], help="of each stage (default: %(default)s)"
+        "--demonstrations",
+        type=positive,
+        default=3500,
+        help="tasks to demonstrate in each world (default: %(default)s)",
     )
-    parser.add_argument("--worlds", type=int, default=4, help="worlds to learn from (default: %(default)s)")
-    parser.add_argument("--nations", type=int, default=500, help="nations in each (default: %(default)s)")
-    parser.add_argument("--tasks", type=int, default=2000, help="tasks in each (default: %(default)s)")
-    parser.add_argument("--hidden", type=int, default=128, help="width of the model (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=0.02, help="Muon's learning rate (default: %(default)s)")
-    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="bfloat16", help="default: %(default)s")
-    parser.add_argument("--threads", type=int, help="torch threads (default: torch's own)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything (default: 0)")
+    parser.add_argument("--jobs", type=positive, default=2, help="processes that draw (default: %(default)s)")
+    parser.add_argument("--seed", type=natural, default=0, help="seed of everything (default: 0)")
     parser.add_argument("--force", action="store_true", help="replace --out if it exists")
     options = parser.parse_args(argv)
 
     import torch
-    from safetensors.torch import load_model, save_model
 
-    from agents.train_sft import train
-
-    if options.threads:
-        torch.set_num_threads(options.threads)
     start = time.perf_counter()
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
-    worlds = school(options.seed, options.worlds, options.nations)
-    write_lessons(work, worlds, options.tasks, options.seed)
-    questions = [
-        task.question for number in range(len(worlds)) for task in read_tasks(work / f"world-{number}" / "train")
-    ]
-    articles = [article(world.nation(number), world) for world in worlds for number in range(len(world))]
-    size = architecture.Size(hidden=options.hidden)
-    tokenizer = architecture.make_tokenizer([*articles, *questions, *_PLACES * 50], size.vocabulary)
-    processor = architecture.make_processor(tokenizer, size)
-    model = architecture.make_model(tokenizer, size, options.seed)
-    print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
-
-    def study(name: str, steps: int, decay: bool) -> None:
-        passes = STAGES[name]
-        tables = read_tables(work, list(passes), len(worlds))
-        print(
-            f"{name}: {steps} steps; {', '.join(f'{len(table)} {kind}' for kind, table in tables.items())}", flush=True
-        )
-        train(
-            model, processor, ordered(tables, passes, steps, options.seed), work / "trainer", steps=steps,
-            batch_size=MICRO, lr=options.lr, accumulate=sum(passes.values()), seed=options.seed,
-            log=work / f"{name}.jsonl", in_order=True, decay=decay, precision=options.precision,
-        )  # fmt: skip
-
     with run_folder(options.out, options.force) as folder:
-        taught = work / "stage"
-        for name, steps in zip(STAGES, options.steps, strict=True):
-            taught = taught.with_name(f"{taught.name}-{name}-{steps}")
-            kept = taught.with_name(f"{taught.name}-{options.hidden}-{options.seed}.safetensors")
-            if kept.exists():  # an earlier call was stopped after this stage
-                load_model(model, str(kept))
-                continue
-            if name == "acting":
-                write_demonstrations(work, worlds, options.seed)
-            (work / f"{name}.jsonl").unlink(missing_ok=True)
-            study(name, steps, decay=name == "acting")
-            save_model(model, str(kept))
-        for name in STAGES:
-            shutil.copyfile(work / f"{name}.jsonl", folder / f"{name}.jsonl")
-        model.to(torch.bfloat16).save_pretrained(folder)
-        processor.save_pretrained(folder)
-        NANO.save(folder)
-        facts = {"command": f"python -m agents.nano.make {' '.join(sys.argv[1:])}", "versions": versions()}
-        write_json(
-            folder / "made.json",
-            {**facts, "seconds": round(time.perf_counter() - start), "threads": torch.get_num_threads()},
-        )
-    print(f"the nano policy is in {options.out}")
+        base = make_base(options, work)
+        taught = make_sft(options, work, base)
+        facts: dict[str, Any] = {
+            "command": f"python -m agents.nano.make {' '.join(sys.argv[1:])}".strip(),
+            "versions": versions(),
+        }
+        facts |= {"seconds": round(time.perf_counter() - start), "threads": torch.get_num_threads()}
+        for stage in (base, taught):
+            shutil.copytree(stage, folder / stage.name, ignore=shutil.ignore_patterns("checkpoint*", "trainer"))
+            write_json(folder / stage.name / "made.json", facts)
+    print(f"the nano policy is in {options.out}: base and sft")
     return 0
 
 

@@ -1,0 +1,320 @@
+"""School: trains the nano model on lessons (`agents.nano.lessons`), before it has seen a single demonstration.
+
+Decisions: lessons are drawn and worded anew at every step, from (seed, step, place in the batch) alone, so nothing is
+stored but scenes, and a broken-off run continues to the same numbers. A step reads three small batches (looking, long
+and short reading), each padded to its own length; the loss is averaged over all tokens that are to be learned. Early on
+the articles themselves count a little, too: names that come again in a text are the densest lesson in copying. Muon and
+AdamW as in `agents.optim`; the rate stays for the first part of the run and falls to a tenth of a percent along a line.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.nano import lessons
+from agents.nano.lessons import Lesson, Said
+from agents.nano.scenes import Scenes
+from gog_env.world.nations import World
+from index.images import iou
+
+ARTICLES = 0.1
+"""Weight of a token that is only read, as long as articles count."""
+EXAM = 192
+"""Lessons of each sort in an exam."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and on what.
+
+    Attributes:
+        steps: optimizer steps.
+        looking, reading, names: lessons of each sort in a step.
+        lr: Muon's learning rate; AdamW takes 0.15 of it.
+        steady: share of the steps with the full rate.
+        articles: share of the steps in which articles count.
+        spelling: steps at the start with many names and no articles: a short way to learn to copy.
+        exams: steps between two exams; 0: none.
+        keep: steps between two checkpoints; 0: none.
+    """
+
+    steps: int
+    looking: int = 10
+    reading: int = 8
+    names: int = 3
+    lr: float = 0.02
+    steady: float = 0.45
+    articles: float = 0.5
+    spelling: int = 120
+    exams: int = 250
+    keep: int = 250
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded lessons: `ids[n, length]`, `weights[n, length]` (of each token as a target), `scenes` of the rows."""
+
+    ids: np.ndarray
+    weights: np.ndarray
+    scenes: tuple[tuple[int, int], ...]
+
+
+class Desk:
+    """Turns lessons into tokens.
+
+    Args:
+        tokenizer: the nano tokenizer.
+        scenes: packed scenes, one table a world.
+        worlds: the worlds of the tables.
+    """
+
+    def __init__(self, tokenizer: Any, scenes: Sequence[Scenes], worlds: Sequence[World]) -> None:
+        """Remembers what every lesson needs."""
+        self.tokenizer, self.scenes, self.worlds = tokenizer, scenes, worlds
+        self._picture = tokenizer.convert_tokens_to_ids("<|image_pad|>")
+        rows, columns = scenes[0].grid
+        self._places = rows * columns // 4
+
+    def encode(self, lesson: Lesson, read: float) -> tuple[list[int], list[float]]:
+        """Ids and weights of a lesson's tokens; what is only read weighs `read` in results and nothing elsewhere."""
+        texts = [said.text for said in lesson.stretches]
+        ids: list[int] = []
+        weights: list[float] = []
+        for said, part in zip(lesson.stretches, self.tokenizer(texts)["input_ids"], strict=True):
+            if lesson.scene is not None and self._picture in part:
+                at = part.index(self._picture)
+                part = [*part[:at], *[self._picture] * self._places, *part[at + 1 :]]
+            ids += part
+            weights += [_weight(said, read)] * len(part)
+        return ids, weights
+
+    def batch(self, made: Sequence[tuple[Lesson, int]], read: float) -> Batch:
+        """Pads lessons (each with the number of its world) on the right."""
+        encoded = [self.encode(lesson, read) for lesson, _ in made]
+        length = max(len(ids) for ids, _ in encoded)
+        ids = np.full((len(made), length), self.tokenizer.pad_token_id, dtype=np.int64)
+        weights = np.zeros((len(made), length), dtype=np.float32)
+        for row, (tokens, counts) in enumerate(encoded):
+            ids[row, : len(tokens)], weights[row, : len(tokens)] = tokens, counts
+        return Batch(ids, weights, tuple((world, one.scene) for one, world in made if one.scene is not None))
+
+    def look(self, rng: np.random.Generator, first: int, last: int) -> tuple[Lesson, int]:
+        """A lesson about one of the scenes `first` to `last` (shares of each table, in thousandths)."""
+        world = int(rng.integers(len(self.worlds)))
+        count = len(self.scenes[world].rows)
+        scene = int(rng.integers(count * first // 1000, count * last // 1000))
+        row = self.scenes[world].rows[scene]
+        return lessons.looking(row, scene, self.worlds[world], rng), world
+
+    def step(self, plan: Plan, step: int, seed: int) -> list[Batch]:
+        """The batches of a step: looking, then reading, the long apart from the short."""
+        read = ARTICLES if step < plan.articles * plan.steps else 0.0
+        looks, texts = [], []
+        spelling = step < plan.spelling
+        looking, reading, names = (plan.looking // 2, 0, 24) if spelling else (plan.looking, plan.reading, plan.names)
+        for place in range(looking):
+            looks.append(self.look(np.random.default_rng([41, seed, step, place]), 0, 980))
+        for place in range(reading + names):
+            rng = np.random.default_rng([42, seed, step, place])
+            world = int(rng.integers(len(self.worlds)))
+            make = lessons.reading if place < reading else lessons.names
+            texts.append((make(self.worlds[world], rng), world))
+        texts.sort(key=lambda made: sum(len(said.text) for said in made[0].stretches))
+        half = len(texts) // 2
+        return [self.batch(group, read) for group in (looks, texts[:half], texts[half:]) if group]
+
+    def pixels(self, batch: Batch) -> tuple[Any, Any]:
+        """The pictures of a batch as the model takes them: `float[patches, values]` in -1..1, and the grids."""
+        import torch
+
+        cuts = np.concatenate([self.scenes[world].patches[scene] for world, scene in batch.scenes])
+        rows, columns = self.scenes[0].grid
+        return torch.from_numpy(cuts).float() / 127.5 - 1, torch.tensor([[1, rows, columns]] * len(batch.scenes))
+
+
+def _weight(said: Said, read: float) -> float:
+    if said.learned:
+        return 1.0
+    return read if "<tool_response>" in said.text else 0.0
+
+
+def rate(plan: Plan, step: int) -> float:
+    """The learning rate of a step as a share of the full one.
+
+    >>> plan = Plan(steps=100, steady=0.5)
+    >>> [round(rate(plan, step), 2) for step in (0, 30, 49, 75, 99)]
+    [0.03, 0.97, 1.0, 0.51, 0.03]
+    """
+    warm = min(1.0, (step + 1) / 32)
+    left = (plan.steps - step) / (plan.steps * (1 - plan.steady))
+    return warm * min(1.0, max(0.001, left))
+
+
+def forward(model: Any, desk: Desk, batch: Batch) -> tuple[Any, Any]:
+    """Logits at the places whose next token weighs something, and those tokens with their weights `[n, 2]`."""
+    import torch
+
+    ids = torch.from_numpy(batch.ids)
+    weights = torch.from_numpy(batch.weights)[:, 1:]
+    given: dict[str, Any] = {}
+    if batch.scenes:
+        pixels, grid = desk.pixels(batch)
+        types = (ids == model.config.image_token_id).long()
+        given = {"pixel_values": pixels, "image_grid_thw": grid, "mm_token_type_ids": types}
+    with torch.autocast("cpu", torch.bfloat16):  # no mask: what is padded on the right is seen by nobody
+        hidden = model.model(input_ids=ids, attention_mask=None, **given).last_hidden_state[:, :-1]
+        logits = model.lm_head(hidden[weights > 0])
+    return logits.float(), torch.stack([ids[:, 1:][weights > 0].float(), weights[weights > 0]], dim=1)
+
+
+def study(
+    model: Any, desk: Desk, plan: Plan, out: Path, seed: int = 0, exam: Desk | None = None, until: float = math.inf
+) -> None:
+    """Trains a model in place; writes `log.jsonl` and, as it goes, `checkpoint.pt` into `out`, and goes on from there.
+
+    Args:
+        model: a nano model.
+        desk: what it learns from.
+        plan: how long and on what.
+        out: folder of the log and the checkpoint.
+        seed: of the lessons.
+        exam: what it is tested on (other worlds); None: no exams.
+        until: seconds after which to stop with a checkpoint, to be continued by another call.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    from agents.optim import MuonWithAdamW
+
+    optimizer = MuonWithAdamW(
+        model.named_parameters(), plan.lr, plan.lr * 0.15, weight_decay=0.01, embedding_lr=plan.lr * 2.5
+    )
+    full = [group["lr"] for group in optimizer.param_groups]
+    start, begun = 0, time.perf_counter()
+    kept = out / "checkpoint.pt"
+    if kept.exists():
+        state = torch.load(kept, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        start = state["step"]
+    model.train()
+    losses: list[float] = []
+    for step in range(start, plan.steps):
+        for group, lr in zip(optimizer.param_groups, full, strict=True):
+            group["lr"] = lr * rate(plan, step)
+        batches = desk.step(plan, step, seed)
+        total = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
+        parts = []
+        for batch in batches:
+            logits, targets = forward(model, desk, batch)
+            loss = (cross_entropy(logits, targets[:, 0].long(), reduction="none") * targets[:, 1]).sum() / total
+            loss.backward()
+            learned = targets[:, 1] == 1
+            share = cross_entropy(logits.detach()[learned], targets[learned, 0].long())
+            parts.append(float(share))
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(sum(parts) / len(parts))
+        last = step + 1 == plan.steps or time.perf_counter() - begun > until
+        if (plan.keep and (step + 1) % plan.keep == 0) or last:
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save(state, kept.with_suffix(".tmp"))
+            kept.with_suffix(".tmp").replace(kept)
+        if (step + 1) % 25 == 0 or last:
+            row: dict[str, Any] = {"step": step + 1, "loss": sum(losses) / len(losses), "looking": parts[0]}
+            row |= {"reading": parts[-1], "seconds": round(time.perf_counter() - begun, 1)}
+            losses.clear()
+            if exam is not None and plan.exams and ((step + 1) % plan.exams == 0 or step + 1 == plan.steps):
+                row |= examine(model, exam)
+            with (out / "log.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({name: _short(value) for name, value in row.items()}) + "\n")
+            print(json.dumps({name: _short(value) for name, value in row.items()}), flush=True)
+        if last:
+            return
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
+
+
+def examine(model: Any, desk: Desk, seed: int = 5) -> dict[str, float]:
+    """How much of unseen lessons a model knows, each token read with the right ones before it.
+
+    Returns:
+        `iou50` and `iou85`: shares of boxes (of all that answers contain) with an IoU of at least 0.5 and 0.85;
+        `pointing`, `seeing`, `planning`, `following`, `answering`: shares of replies without any wrong token (boxes
+        aside).
+    """
+    import torch
+
+    model.eval()
+    right: dict[str, list[float]] = {}
+    tokenizer = desk.tokenizer
+    for start in range(0, EXAM, 16):
+        for sort in ("looking", "reading"):
+            made = []
+            for place in range(start, start + 16):
+                rng = np.random.default_rng([43, seed, sort == "looking", place])
+                world = int(rng.integers(len(desk.worlds)))
+                made.append(
+                    desk.look(rng, 980, 1000)
+                    if sort == "looking"
+                    else (lessons.reading(desk.worlds[world], rng), world)
+                )
+            batch = desk.batch(made, 0.0)
+            with torch.no_grad():
+                logits, targets = forward(model, desk, batch)
+            guessed, gold = logits.argmax(-1).tolist(), targets[:, 0].long().tolist()
+            for said, given in _replies(gold, guessed, tokenizer.eos_token_id):
+                _mark(right, tokenizer, sort, said, given)
+    model.train()
+    return {name: float(np.mean(values)) for name, values in sorted(right.items())}
+
+
+def _replies(gold: list[int], guessed: list[int], end: int) -> Iterable[tuple[list[int], list[int]]]:
+    start = 0
+    for place, token in enumerate(gold):
+        if token == end:
+            yield gold[start : place + 1], guessed[start : place + 1]
+            start = place + 1
+
+
+def _mark(right: dict[str, list[float]], tokenizer: Any, sort: str, gold: list[int], guessed: list[int]) -> None:
+    """Marks one reply: its boxes by IoU, the rest as right or wrong."""
+    texts, others = (tokenizer.convert_ids_to_tokens(ids) for ids in (gold, guessed))
+    coordinate = [text.startswith(("[", ",Ġ", ", ")) and text.strip("[,Ġ ").isdecimal() for text in texts]
+    places = [place for place, is_one in enumerate(coordinate) if is_one]
+    for start in range(0, len(places) // 4 * 4, 4):
+        numbers = [
+            [_number(text) for text in (one[place] for place in places[start : start + 4])] for one in (texts, others)
+        ]
+        if None in numbers[1]:
+            overlap = 0.0
+        else:
+            x0, y0, x1, y1 = (float(value or 0) / 1000 for value in numbers[1])
+            a0, b0, a1, b1 = (float(value or 0) / 1000 for value in numbers[0])
+            overlap = iou((x0, y0, x1, y1), (a0, b0, a1, b1)) if x1 > x0 and y1 > y0 else 0.0
+        right.setdefault("iou50", []).append(float(overlap >= 0.5))
+        right.setdefault("iou85", []).append(float(overlap >= 0.85))
+    rest = all(a == b for place, (a, b) in enumerate(zip(gold, guessed, strict=True)) if not coordinate[place])
+    if places:
+        name = "planning" if "<think>" in texts else "pointing"
+    elif sort == "looking":
+        name = "seeing"
+    else:
+        name = "answering" if "<answer>" in texts else "following"
+    right.setdefault(name, []).append(float(rest))
+
+
+def _number(text: str) -> int | None:
+    kept = text.strip("[,Ġ ")
+    return int(kept) if kept.isdecimal() else None
