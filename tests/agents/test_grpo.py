@@ -1,0 +1,255 @@
+"""GRPO on the engine's rollouts is TRL's: the same loss, the same gradients, the same numbers after a kill."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from agents import grpo, train_rl
+from agents.curriculum import make_curriculum
+from agents.engine import Rollout
+from agents.grpo import PolicyTrainer
+from agents.grpo_forward import token_logprobs
+from agents.rl_settings import RlSettings, parse_arguments, settings_of
+from gog_env.tasks import Task
+from index.errors import ModelError, TaskError
+from tests.agents.conftest import ColourIndex
+from tests.agents.tiny_policy import ANSWER, CARD, CONFIG, GAZE, LOOK, make, scripted, trainer
+
+GROUP = [[GAZE, ANSWER], [LOOK, GAZE, "<answer>no</answer>"], [ANSWER], ["hm", GAZE, LOOK, GAZE]]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tiny") / "qwen3_vl"
+
+
+def with_rollouts(made: Any, rollouts: list[Rollout], fast: bool) -> dict[str, torch.Tensor]:
+    """What the trainer makes of these rollouts instead of its own; TRL's gets the pictures as pictures."""
+    if fast:
+        made.play = lambda episodes: rollouts
+    else:
+
+        def generate(prompts: list) -> tuple[Any, ...]:
+            shown = [[one.episode.picture] for one in rollouts]
+            crops = [
+                [block["image"] for turn in one.episode.turns[:-1] for block in made_blocks(turn)] for one in rollouts
+            ]
+            return (
+                [one.prompt_ids for one in rollouts], [one.completion_ids for one in rollouts],
+                [one.sampled for one in rollouts], [[{"role": "assistant", "content": ""}]] * len(rollouts), None, {},
+                [first + more for first, more in zip(shown, crops, strict=True)], crops,
+            )  # fmt: skip
+
+        made._generate = generate
+        made.finished = lambda completions, columns: [one.episode for one in rollouts]
+    made.model.train()
+    made.current_gradient_accumulation_steps = 1
+    return made._generate_and_score_completions([{}] * len(rollouts))
+
+
+def made_blocks(turn: Any) -> list[dict[str, Any]]:
+    from agents.dialects import tool_call
+
+    return [block for block in tool_call.result_content(turn, CARD) if block["type"] == "image"]
+
+
+def test_loss_and_gradients_are_those_of_trl(folder: Path, colours: SimpleNamespace, tmp_path: Path) -> None:
+    model, processor, card = make("qwen3_vl", folder)
+    tasks = colours.tasks[1:3]
+    results = []
+    for fast, checkpointing in ((False, False), (True, False), (True, True)):
+        made = trainer(folder, tasks, tmp_path / f"{fast}", fast, beta=0.1, num_iterations=2, mask_truncated=False)
+        made.args.gradient_checkpointing = checkpointing  # then our trainer takes TRL's forward pass
+        drawn = make_curriculum("uniform", [task.id for task in tasks], None, 0).draw(2)
+        order = [next(task for task in tasks if task.id == name) for name in drawn]
+        rollouts = scripted(model, processor, card, order, colours.index(), GROUP * 2, group=4)
+        assert sum(len(one.pictures) > 1 for one in rollouts) == 6 and {one.truncated for one in rollouts} == {
+            None, "turns",
+        }  # fmt: skip
+        if fast:  # the engine that lends its rule of positions
+            made._engine = grpo.Engine(made.model, processor, card)
+        made._mask_truncated = False
+        batch = with_rollouts(made, rollouts, fast)
+        with torch.no_grad():  # a step away from the policy that sampled, so that ratios, clipping and KL take part
+            for number, parameter in enumerate(made.model.parameters()):
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(number)) * 0.02)
+        loss = made._compute_loss(made.model, batch)
+        loss.backward()
+        gradients = {name: one.grad for name, one in made.model.named_parameters() if one.grad is not None}
+        logged = {name: made._metrics["train"][name] for name in ("kl", "entropy", "clip_ratio/region_mean", "reward")}
+        results.append((loss, gradients, logged, batch))
+    (loss, gradients, logged, batch), *ours = results
+    assert logged["kl"][0] > 0 and logged["clip_ratio/region_mean"][0] > 0 and batch["advantages"].any()
+    for other_loss, others, also, mine in ours:
+        for name in ("completion_ids", "completion_mask", "tool_mask", "advantages"):
+            assert torch.equal(batch[name], mine[name]), name
+        written = batch["tool_mask"].bool() & batch["completion_mask"].bool()
+        for name in ("old_per_token_logps", "ref_per_token_logps"):
+            torch.testing.assert_close(batch[name][written], mine[name][written], atol=1e-5, rtol=0)
+        torch.testing.assert_close(loss, other_loss, atol=1e-6, rtol=1e-5)
+        assert gradients.keys() == others.keys() and any("visual" in name for name in gradients)
+        for name, gradient in gradients.items():
+            torch.testing.assert_close(gradient, others[name], atol=2e-6, rtol=1e-3, msg=name)
+        for name, values in logged.items():
+            assert values == pytest.approx(also[name], abs=1e-5), name
+
+
+def test_the_loss_falls_on_what_was_written_and_not_on_what_was_cut_off(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path
+) -> None:
+    model, processor, card = make("qwen3_vl", folder)
+    made = trainer(folder, colours.tasks[1:3], tmp_path, fast=True)
+    made._engine = grpo.Engine(made.model, processor, card)
+    tasks = [made.tasks[name] for name in make_curriculum("uniform", list(made.tasks), None, 0).draw(2)]
+    rollouts = scripted(model, processor, card, tasks, colours.index(), GROUP * 2, group=4, max_completion=300)
+    rollouts[1].truncated = "tokens"
+    batch = with_rollouts(made, rollouts, fast=True)
+    mask = batch["completion_mask"] * batch["tool_mask"]
+    for row, one in enumerate(rollouts):
+        counted = batch["completion_ids"][row][mask[row].bool()].tolist()
+        written = [token for token, wrote in zip(one.completion_ids, one.sampled, strict=True) if wrote]
+        assert counted == ([] if one.truncated else written)
+        text = processor.tokenizer.decode(counted)
+        assert "tool_response" not in text and model.config.image_token_id not in counted
+        assert text.count("<|im_end|>") == (0 if one.truncated else len(one.episode.turns))
+    assert {one.truncated for one in rollouts} == {None, "tokens", "turns"}
+    assert int(batch["num_items_in_batch"]) == int(mask.sum())
+    assert made._metrics["train"]["completions/over_turns"] == [0.25]
+
+
+def test_a_step_without_any_signal_goes_on(folder: Path, colours: SimpleNamespace, tmp_path: Path) -> None:
+    model, processor, card = make("qwen3_vl", folder)
+    made = trainer(folder, colours.tasks[1:3], tmp_path, fast=True)
+    made._engine = grpo.Engine(made.model, processor, card)
+    endless = scripted(model, processor, card, colours.tasks[1:3], colours.index(), [[LOOK] * 4] * 8, group=4)
+    batch = with_rollouts(made, endless, fast=True)
+    loss = made._compute_loss(made.model, batch)
+    loss.backward()
+    assert float(loss) == 0.0 and made._metrics["train"]["frac_reward_zero_std"] == [1.0]
+    assert not any(one.grad.any() for one in made.model.parameters() if one.grad is not None)
+
+
+def run(folder: Path, tasks: list[Task], out: Path, resume: Path | None = None, **changes: Any) -> Any:
+    model, processor, card = make("qwen3_vl", folder)
+    out.mkdir(parents=True, exist_ok=True)
+    curriculum = make_curriculum("adaptive", [task.id for task in tasks], None, 5)
+    return train_rl.train(
+        model, processor, replace(card, max_new_tokens=6), ColourIndex(), tasks, out / "trainer", config=CONFIG,
+        curriculum=curriculum, log=out / "log.jsonl", trajectories=out / "trajectories.jsonl", resume=resume,
+        **{"steps": 4, "groups": 2, "group_size": 2, "micro_batch": 2, "lr": 1e-2, "seed": 5, "save_every": 2,
+           "num_iterations": 2, "mask_truncated": False, **changes},
+    )  # fmt: skip
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    return [
+        {key: value for key, value in row.items() if not key.startswith(("seconds/", "train_")) and key != "step_time"}
+        for row in rows
+    ]
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rewards of a babbling model are all alike, so they come from its words here."""
+    monkeypatch.setattr(PolicyTrainer, "reward", _reward_of_words(PolicyTrainer.reward))
+    whole = run(folder, colours.tasks, tmp_path / "whole")
+    save = PolicyTrainer._save_checkpoint
+
+    def save_and_die(self: Any, model: Any, trial: Any) -> None:
+        save(self, model, trial)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PolicyTrainer, "_save_checkpoint", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        run(folder, colours.tasks, tmp_path / "killed")
+    monkeypatch.setattr(PolicyTrainer, "_save_checkpoint", save)
+    folders = [one.name for one in (tmp_path / "killed" / "trainer").iterdir()]
+    assert folders == ["checkpoint-2"] or sorted(folders) == [".saving", "checkpoint-2"]
+    resumed = run(folder, colours.tasks, tmp_path / "killed", resume=tmp_path / "killed" / "trainer" / "checkpoint-2")
+    assert lines(tmp_path / "whole") == lines(tmp_path / "killed") and len(lines(tmp_path / "whole")) == 5
+    assert any(row["grad_norm"] > 0 for row in lines(tmp_path / "whole")[:-1])
+    texts = [(tmp_path / name / "trajectories.jsonl").read_text() for name in ("whole", "killed")]
+    assert texts[0] == texts[1] and texts[0].count("\n") == 8
+    one, other = whole.state_dict(), resumed.state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _reward_of_words(original: Any) -> Any:
+    def reward(self: Any, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
+        original(self, completions, log_metric, **columns)
+        return [float(sum(one.completion_ids) % 7) for one in self._rollouts]
+
+    return reward
+
+
+def test_an_unfinished_run_is_kept_until_it_is_complete(tmp_path: Path) -> None:
+    from agents.checkpoints import STATE, sizes, unfinished_folder
+
+    out, options = tmp_path / "run", {"lr": 0.1}
+
+    def begin(die: bool, **more: Any) -> list[str]:
+        with unfinished_folder(out, more.pop("options", options), **more) as (folder, checkpoint):
+            with (folder / "log.jsonl").open("a") as file:
+                file.write("line\n")
+            state = folder / "trainer" / "checkpoint-3"
+            if checkpoint is None:
+                state.mkdir(parents=True)
+                (state / STATE).write_text(json.dumps({"sizes": sizes(folder)}))
+            with (folder / "log.jsonl").open("a") as file:
+                file.write("lost\n")
+            if die:
+                raise RuntimeError("killed")
+            (folder / "run.json").write_text("{}")
+            return (folder / "log.jsonl").read_text().splitlines()
+
+    with pytest.raises(ModelError, match="there is no unfinished run of .* start it without --resume"):
+        begin(False, resume=True)
+    with pytest.raises(RuntimeError):
+        begin(True)
+    assert not out.exists()
+    with pytest.raises(ModelError, match="an unfinished run of .* with checkpoint-3: go on with --resume"):
+        begin(False)
+    with pytest.raises(ModelError, match="started with lr = 0.1, now it is 0.2"):
+        begin(False, resume=True, options={"lr": 0.2})
+    assert begin(False, resume=True) == ["line", "line", "lost"], "what came after the checkpoint is gone"
+    assert sorted(one.name for one in out.iterdir()) == ["log.jsonl", "run.json"]
+    assert [one.name for one in tmp_path.iterdir()] == ["run"]
+
+
+def test_presets_give_way_to_what_is_typed() -> None:
+    paper = settings_of(parse_arguments(["--preset", "paper", "--lr", "1e-5"]), max_completion=8192)
+    assert (paper.lr, paper.beta, paper.group_size, paper.max_completion) == (1e-5, 0.001, 4, 8192)
+    assert parse_arguments(["--preset", "paper"]).curriculum == "level2"
+    assert parse_arguments([]).curriculum == "uniform" and parse_arguments(["--rates", "f"]).pass_rates == "f"
+    with pytest.raises(TaskError, match="--micro-batch 5 must divide the 96 rollouts"):
+        RlSettings(micro_batch=5)
+    with pytest.raises(TaskError, match="must be a multiple of --num-iterations 2"):
+        RlSettings(num_iterations=2, save_every=3)
+    with pytest.raises(TaskError, match="3 tasks are fewer than the 12 of a step"):
+        RlSettings().check_tasks(3)
+
+
+def test_forward_agrees_in_any_company(folder: Path, colours: SimpleNamespace, tmp_path: Path) -> None:
+    """One rollout alone, and among others of all lengths, has the same log-probabilities."""
+    model, processor, card = make("qwen3_vl", folder)
+    made = trainer(folder, colours.tasks[1:3], tmp_path, fast=True)
+    writer = grpo.Engine(made.model, processor, card).writer
+    scripts = [[ANSWER]] * 9 + [[LOOK, GAZE, LOOK, GAZE]]
+    rollouts = scripted(model, processor, card, colours.tasks[1:2], colours.index(), scripts, group=10)
+    width = max(len(one.completion_ids) for one in rollouts)
+    together, entropies = token_logprobs(made.model, writer, rollouts, width)  # type: ignore[arg-type]
+    for row in (0, 9):
+        length = len(rollouts[row].completion_ids)
+        alone, spread = token_logprobs(made.model, writer, rollouts[row : row + 1], length)  # type: ignore[arg-type]
+        torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=0)
+        torch.testing.assert_close(entropies[row, :length], spread[0], atol=1e-5, rtol=0)  # type: ignore[index]
+        assert not together[row, length:].any()
