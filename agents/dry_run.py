@@ -250,7 +250,7 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
     parts = _mean(known, options.tasks)
     turn = parts["call"] + parts["result"] + parts["crop"]
     if stage == "rl":
-        room = options.max_completion or (8192 if card.system else 768)
+        room = options.max_completion or (8192 if card.system else 1024)
         back = (card.max_turns - 1) * (parts["result"] + parts["crop"])
         longest = parts["prompt"] + min(room, card.max_turns * card.max_new_tokens + back)
         typical = min(longest, parts["prompt"] + 2 * turn + parts["answer"])

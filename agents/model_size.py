@@ -86,7 +86,7 @@ class Load:
         scored: tokens of each whose logits are needed (SFT: all; RL: the completion).
         rollouts: sequences that are generated at once; 0 for none.
         weights, compute: dtypes of the stored weights and of the computation.
-        optimizer: `adamw` or `muon`.
+        optimizer: `muon` has one state; every other is taken for AdamW, with two.
         checkpointing: gradient checkpointing.
         reference: a second copy of the weights for the KL term (not with LoRA, whose base is the reference).
         sharding: `none`, `zero2` (gradients and optimizer) or `full` (weights too: FSDP2, ZeRO-3).
@@ -197,7 +197,7 @@ def memory(size: ModelSize, load: Load) -> Memory:
     copies = 2 if load.reference and not adapters else 1
     weights = copies * size.total * stored // share.get("weights", 1) + size.total * casts // share.get("weights", 1)
     weights += 4 * adapters
-    states = {"adamw": 8, "muon": 4}[load.optimizer]
+    states = 4 if load.optimizer == "muon" else 8
     return Memory(
         weights=weights,
         gradients=4 * size.trainable // share.get("gradients", 1),

@@ -15,12 +15,14 @@ import re
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from agents.card import PolicyCard
+from agents.processes import processes
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task
 from index.errors import ModelError, TaskError
@@ -152,10 +154,20 @@ def _check_above(path: Path) -> None:
 def run_folder(out: str | Path, force: bool = False) -> Iterator[Path]:
     """A folder to write a run into, renamed to its final name when the block ends without an error.
 
+    On several processes (`accelerate launch`) it is the first one's; the others get a folder that nobody will see, and
+    wait at the end until the run is in its place.
+
     Raises:
         ModelError: as `check_out`, before the block begins; or the disk refuses.
     """
+    first, barrier = processes()
     final = check_out(out, force)
+    barrier()  # all have looked before the first one changes anything
+    if not first:
+        with tempfile.TemporaryDirectory() as unseen:
+            yield Path(unseen)
+        barrier()
+        return
     partial, old = (final.with_name(f".{final.name}.{os.getpid()}.{what}") for what in ("partial", "old"))
     try:
         with _clearly(out):
@@ -174,6 +186,7 @@ def run_folder(out: str | Path, force: bool = False) -> Iterator[Path]:
                     old.rename(final)
                 raise
             shutil.rmtree(old, ignore_errors=True)
+        barrier()
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
