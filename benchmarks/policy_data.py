@@ -107,7 +107,7 @@ class Data:
             before = read_tasks(self.world() / split)
             return self._opened("world"), [before.by_id(task.id) for task in after]
         if name == "flags-dev":
-            return self._opened("flags"), list(read_tasks(atlas_folder(self.atlas) / "dev"))
+            return self._opened("flags"), list(read_tasks(atlas_folder(self.atlas) / "dev"))[: plan.tasks]
         if name == "flags-unseen":
             return self._opened("flags"), unseen_tasks(atlas_folder(self.atlas), plan.unseen)
         raise TaskError(f"there is no set of tasks {name!r}")
