@@ -52,40 +52,12 @@ def demos(world: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
-def collated(trainer_model: Path, path: Path) -> tuple[Any, Any]:
-    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
-
-    processor = load_model(trainer_model)[1]
-    chats = read_chats(path)
-    batch = DataCollatorForVisionLanguageModeling(processor, assistant_only_loss=True)(
-        [chats[i] for i in range(len(chats))]
-    )
-    return processor, batch
-
-
 def test_demonstrations_keep_what_the_environment_rewards(demos: Path) -> None:
     chats = read_chats(demos)
     for row in chats:
         assert row["messages"][0]["role"] == "user" and row["messages"][0]["content"][0]["image"].size == (448, 336)
         assert row["messages"][-1]["content"][0]["text"].startswith("<think>")
         assert row["images"] == [], "the pictures are in their places"
-
-
-def test_loss_falls_on_the_assistants_tokens_only(nano_folder: Path, demos: Path) -> None:
-    processor, batch = collated(nano_folder, demos)
-    for chat, ids, labels in zip(read_chats(demos), batch["input_ids"], batch["labels"], strict=True):
-        expected = ""
-        for message in chat["messages"]:
-            if message["role"] == "assistant":
-                text = "".join(block["text"] for block in message["content"])
-                for call in message.get("tool_calls", []):
-                    name, arguments = call["function"]["name"], call["function"]["arguments"]
-                    text += f'<tool_call>\n{{"name": "{name}", "arguments": {arguments}}}\n</tool_call>'
-                expected += text + "<|im_end|>"
-        assert processor.tokenizer.decode(labels[labels != -100]) == expected
-        assert torch.equal(ids[labels != -100], labels[labels != -100])
-    pads = batch["input_ids"] == processor.tokenizer.convert_tokens_to_ids("<|image_pad|>")
-    assert pads.any() and (batch["labels"][pads] == -100).all()
 
 
 def test_sft_learns_and_repeats_itself_to_the_bit(nano_folder: Path, demos: Path, tmp_path: Path) -> None:
