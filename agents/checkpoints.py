@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.processes import processes
 from agents.settings import check_out, write_json
 from index.errors import ModelError
 
@@ -41,16 +42,6 @@ def state_of(checkpoint: Path) -> dict[str, Any]:
     return json.loads((checkpoint / STATE).read_text(encoding="utf-8"))
 
 
-def _processes() -> tuple[bool, Any]:
-    """Whether this process is the first of a run, and the barrier of all."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return True, lambda: None
-    from accelerate import PartialState
-
-    state = PartialState()
-    return state.is_main_process, state.wait_for_everyone
-
-
 @contextlib.contextmanager
 def unfinished_folder(
     out: str | Path, options: Mapping[str, Any], force: bool = False, resume: bool = False
@@ -72,7 +63,7 @@ def unfinished_folder(
     """
     final = check_out(out, force)
     folder = final.with_name(f".{final.name}.unfinished")
-    first, barrier = _processes()
+    first, barrier = processes()
     checkpoint = last_checkpoint(folder)
     if resume:
         _same(folder, options, checkpoint, out)

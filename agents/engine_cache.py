@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers.cache_utils import Cache, DynamicCache
+from transformers.cache_utils import Cache
 
 _STEP = 64  # slots are added, and shown to attention, in multiples of this
 
@@ -32,16 +32,15 @@ class SlotCache(Cache):
         self._slots: Any = None
         self._window = (0, 0, 0)
 
-    def reserve(self, like: DynamicCache, rows: int, slots: int) -> None:
+    def reserve(self, like: Any, rows: int, slots: int) -> None:
         """Makes room for `rows` rollouts of `slots` tokens; what is there stays.
 
         Args:
-            like: a cache of the same model, for shape, type and device.
+            like: a `DynamicCache` of the same model, for shape, type and device.
             rows: at least as many rows.
             slots: at least as many slots.
         """
         keys = like.layers[0].keys
-        assert keys is not None
         shape = (2 * len(like.layers), rows, keys.shape[1], -(-slots // _STEP) * _STEP, keys.shape[3])
         old = self.store
         if old is not None and old.dtype == keys.dtype and old.device == keys.device:
@@ -63,13 +62,12 @@ class SlotCache(Cache):
             larger[:, :, :, : self.store.shape[3]] = self.store
             self.store = larger
 
-    def copy_from(self, prompts: DynamicCache, owners: Sequence[int], first_row: int) -> None:
+    def copy_from(self, prompts: Any, owners: Sequence[int], first_row: int) -> None:
         """Copies prompts into rows `first_row`, `first_row + 1`, …: the one numbered `owners[i]` into the i-th."""
         assert self.store is not None, "reserve comes first"
         which = torch.tensor(owners, device=self.store.device)
         last = first_row + len(owners)
         for number, layer in enumerate(prompts.layers):
-            assert layer.keys is not None and layer.values is not None
             length = layer.keys.shape[2]
             self.store[2 * number, first_row:last, :, :length] = layer.keys[which]
             self.store[2 * number + 1, first_row:last, :, :length] = layer.values[which]

@@ -347,8 +347,6 @@ def features_of(looks: Sequence[Any]) -> Any:
     """Embedded pictures, as `look` returns them, in the form that the models' forward passes take."""
     from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
-    deep = [[deep[layer] for _, deep in looks] for layer in range(len(looks[0][1]))]
-    return BaseModelOutputWithDeepstackFeatures(
-        pooler_output=[pooled for pooled, _ in looks],
-        deepstack_features=deep,
-    )
+    layers = [[deep[layer] for _, deep in looks] for layer in range(len(looks[0][1]))]
+    parts: dict[str, Any] = {"pooler_output": [pooled for pooled, _ in looks], "deepstack_features": layers}
+    return BaseModelOutputWithDeepstackFeatures(**parts)

@@ -16,7 +16,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,10 @@ class PolicyTrainer(GRPOTrainer):
         **trl: as `GRPOTrainer` takes it.
     """
 
+    args: Any
+    model: Any
+    num_generations: int
+
     def __init__(
         self,
         *,
@@ -71,7 +75,8 @@ class PolicyTrainer(GRPOTrainer):
         self._mine: list[Task] = []  # the task of each rollout of this process, picture decoded
         self._saving: Path | None = None
         self._seconds = {"generate": 0.0, "search": 0.0, "loss": 0.0, "cpu": 0.0}
-        super().__init__(reward_funcs=self.reward, **trl)
+        rewards: Any = self.reward
+        super().__init__(reward_funcs=rewards, **trl)
 
     def finished(self, completions: Any, columns: dict[str, Any]) -> list[Episode]:
         """The episodes behind TRL's completions."""
@@ -222,6 +227,7 @@ class EngineTrainer(PolicyTrainer):
             ) as unwrapped,
             torch.no_grad(),
             self._dist.summon_full_params(self.model_wrapped, recurse=False),
+            whole_weights(self.model_wrapped),
             self.accelerator.autocast(),
         ):
             if self._engine is None:
@@ -283,11 +289,12 @@ class EngineTrainer(PolicyTrainer):
         shown = [picture for one in rollouts for picture in one.pictures]
         if shown:
             device = input_ids.device
+            image_token: Any = self._image_pad_token_id
             pictures |= {
                 "pixel_values": torch.cat([picture.pixels for picture in shown]).to(device),
                 "image_grid_thw": torch.tensor([picture.grid for picture in shown], device=device),
                 "num_images": [len(one.pictures) for one in rollouts],
-                "mm_token_type_ids": (input_ids == self._image_pad_token_id).int(),
+                "mm_token_type_ids": torch.eq(input_ids, image_token).int(),
             }
         return super()._get_per_token_logps_and_entropies(
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **pictures
@@ -299,6 +306,26 @@ class EngineTrainer(PolicyTrainer):
         one = self.accelerator.num_processes == 1 and not (self.is_deepspeed_enabled or self.is_fsdp_enabled)
         cached = self._engine is not None and isinstance(self._engine.writer, CachedWriter)
         return one and cached and not self.args.gradient_checkpointing
+
+
+@contextlib.contextmanager
+def whole_weights(model: torch.nn.Module) -> Iterator[None]:
+    """Keeps the weights of an FSDP2 model whole on every process meanwhile; other models as they are.
+
+    Processes play rollouts of different lengths, so that none may wait for another's share in the middle of one.
+    """
+    from torch.distributed.fsdp import FSDPModule
+
+    parts = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    for part in parts:
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        for part in parts:
+            part.set_reshard_after_forward(True, recurse=False)
+            part.reshard()
 
 
 @contextlib.contextmanager

@@ -89,9 +89,9 @@ def token_logprobs(
         positions, _ = writer.positions(chunks, shown, [following[owner] for owner in owners])
         ids = padded(chunks)
         labels = padded([[-100, *rollout.completion_ids] for rollout in batch], -100)
-        cache = _expanded(prompts, torch.tensor(owners, device=device))
+        cache: Any = _expanded(prompts, torch.tensor(owners, device=device))
         hidden = _hidden(torch.tensor([len(heads[owner]) for owner in owners], device=device), longest, ids.shape[1])
-        mask = torch.zeros(hidden.shape, dtype=cache.layers[0].keys.dtype, device=device)  # type: ignore[union-attr]
+        mask = torch.zeros(hidden.shape, dtype=cache.layers[0].keys.dtype, device=device)
         flat = [picture for some in shown for picture in some]
         output = base(
             input_ids=ids, position_ids=positions, attention_mask=mask.masked_fill_(hidden, float("-inf")),
@@ -109,7 +109,7 @@ def _first(rollout: Rollout) -> list[Picture]:
     return rollout.pictures[: rollout.prompt_pictures]
 
 
-def _expanded(prompts: DynamicCache, owners: torch.Tensor) -> DynamicCache:
+def _expanded(prompts: Any, owners: torch.Tensor) -> DynamicCache:
     """The prompts' keys and values, one row for each owner; gradients flow back to the prompts."""
     return DynamicCache(ddp_cache_data=[(layer.keys[owners], layer.values[owners]) for layer in prompts.layers])
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from agents import recipes
 from agents.options import above_zero, natural, not_negative, positive, reporter, several, share
 from index.errors import TaskError
 
@@ -48,6 +49,7 @@ class RlSettings:
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
         seed: of task order, sampling and adapters.
         save_every: steps between checkpoints; 0 writes none.
+        vllm: let vLLM generate, "colocate" or "server"; only with TRL's own tool loop.
         trajectories: rollouts of each step that are written down.
         report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
     """
@@ -73,8 +75,11 @@ class RlSettings:
     save_every: int = 0
     trajectories: int = 96
     report_to: str = "none"
+    vllm: str | None = None
 
     def __post_init__(self) -> None:
+        if self.vllm and self.engine != "trl":
+            raise TaskError("vLLM generates in TRL's tool loop only; take --engine trl with --vllm")
         rollouts = self.group_size * self.groups
         if rollouts % (self.micro_batch or rollouts):
             raise TaskError(
@@ -103,6 +108,11 @@ def settings_of(options: argparse.Namespace, **changes: Any) -> RlSettings:
     """The settings among a command's options."""
     named = {one.name: getattr(options, one.name) for one in fields(RlSettings)}
     return RlSettings(**{**named, **changes})
+
+
+def completion_limit(asked: int | None, system: bool) -> int:
+    """Tokens of a rollout after its prompt: as asked, or what suits a nano policy, or one with a system prompt."""
+    return asked or (8192 if system else 1024)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -157,17 +167,22 @@ def make_parser() -> argparse.ArgumentParser:
         "--mask-truncated", action=argparse.BooleanOptionalAction, default=True,
         help="leave rollouts that ran out of tokens or turns out of the loss (default: yes)",
     )  # fmt: skip
-    parser.add_argument(
-        "--dry-run", nargs="?", const="", metavar="WHERE",
-        help="print tokens, memory and steps, and load nothing; WHERE: fsdp2:8, zero3:8, ddp:4 …",
-    )  # fmt: skip
+    parser.add_argument("--vllm", choices=("colocate", "server"), help="let vLLM generate, in TRL's tool loop")
+    recipes.add_options(parser)
     return parser
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Reads the command line; what a preset says gives way to what is typed."""
-    parser = make_parser()
-    preset = parser.parse_args(argv).preset
+    """Reads the command line; what a preset or a recipe says gives way to what is typed.
+
+    Raises:
+        ModelError: there is no such recipe.
+    """
+    parser, given = make_parser(), recipes.expand(argv, "rl")
+    preset = parser.parse_args(given).preset
     if preset:
         parser.set_defaults(**PRESETS[preset])
-    return parser.parse_args(argv)
+    options = parser.parse_args(given)
+    if options.vllm:
+        options.engine = "trl"
+    return options

@@ -22,8 +22,10 @@ from typing import Any
 
 from agents.card import PolicyCard
 from agents.checkpoints import TRAINER, sizes, state_of, unfinished_folder
+from agents.processes import finished_model, processes
+from agents.recipes import vllm_arguments
 from agents.rl_measures import step_metrics
-from agents.rl_settings import OPTIMIZERS, RlSettings, parse_arguments, settings_of
+from agents.rl_settings import OPTIMIZERS, RlSettings, completion_limit, parse_arguments, settings_of
 from agents.settings import check_out, default_model, episode_config, open_world, run_facts, write_json
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.tasks import Task
@@ -73,7 +75,7 @@ def train(
     settings: RlSettings | None = None,
     **changes: Any,
 ) -> Any:
-    """Runs GRPO and returns the trained model, adapters merged.
+    """Runs GRPO and returns the trained model, adapters merged (see `agents.processes.finished_model`).
 
     Args:
         model: an image-text-to-text model; trained in place unless LoRA is used.
@@ -128,8 +130,7 @@ def train(
         curriculum.restore(state_of(resume)["curriculum"])
     with calls_of_any_depth(processor.tokenizer):
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    trained = trainer.accelerator.unwrap_model(trainer.model)
-    return trained.merge_and_unload() if settings.lora_rank else trained
+    return finished_model(trainer, bool(settings.lora_rank))
 
 
 def trl_arguments(model: Any, card: PolicyCard, out: Path, config: EpisodeConfig, settings: RlSettings) -> Any:
@@ -176,6 +177,7 @@ def trl_arguments(model: Any, card: PolicyCard, out: Path, config: EpisodeConfig
         seed=settings.seed,
         data_seed=settings.seed,
         dataloader_num_workers=0,
+        **vllm_arguments(settings.vllm),
     )
 
 
@@ -212,24 +214,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What is trained stays in float32 (bfloat16 would lose small steps) and computes in bfloat16 on CUDA by autocast.
     dtype = "bfloat16" if torch.cuda.is_available() and options.lora_rank else "float32"
     model, processor, card = load_model(options.model or default_model(), dtype)
-    settings = settings_of(options, max_completion=options.max_completion or (8192 if card.system else 1024))
+    settings = settings_of(options, max_completion=completion_limit(options.max_completion, card.system))
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     config = episode_config(card, format_weight=options.format_weight, call_cost=options.call_cost)
     rates = PassRates.load(options.pass_rates) if options.pass_rates else None
     curriculum = make_curriculum(options.curriculum, [task.id for task in tasks], rates, settings.seed)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
     begun |= {"index fingerprint": index.fingerprint}
+    first, _ = processes()
     with unfinished_folder(options.out, begun, options.force, options.resume) as (folder, checkpoint):
         trained = train(
             model, processor, card, index, tasks, folder / TRAINER, config=config, curriculum=curriculum,
-            log=folder / "log.jsonl", trajectories=folder / "trajectories.jsonl", resume=checkpoint, settings=settings,
+            log=folder / "log.jsonl", trajectories=folder / "trajectories.jsonl" if first else None,
+            resume=checkpoint, settings=settings,
         )  # fmt: skip
-        trained.save_pretrained(folder / "model")
-        processor.save_pretrained(folder / "model")
-        card.save(folder / "model")
-        facts = run_facts("agents.train_rl", argv, options)
-        facts |= {"index": index.fingerprint, "tasks": len(tasks), "seconds": round(time.perf_counter() - start, 1)}
-        write_json(folder / "run.json", facts)
+        if first:
+            trained.save_pretrained(folder / "model")
+            processor.save_pretrained(folder / "model")
+            card.save(folder / "model")
+            facts = run_facts("agents.train_rl", argv, options)
+            facts |= {"index": index.fingerprint, "tasks": len(tasks)}
+            write_json(folder / "run.json", {**facts, "seconds": round(time.perf_counter() - start, 1)})
+    if not first:
+        return 0
     rows = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]
     rewards = [row["reward"] for row in rows if "reward" in row]
     print(f"{len(rewards)} steps, mean reward {rewards[0]:.3f} -> {rewards[-1]:.3f}")

@@ -17,6 +17,7 @@ from agents.engine import Engine, play_rollouts
 from agents.engine_rereading import RereadingWriter
 from agents.engine_writer import Sampling, choose
 from agents.lmm import LmmPolicy, picture_tokens
+from agents.nano.architecture import TEMPLATE
 from agents.rollout import run_episodes
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.episode import Episode
@@ -176,6 +177,8 @@ def taught(folder: Path) -> Any:
     from tests.agents.conftest import LEFT, RIGHT, ColourIndex, make_task
 
     model, processor, card = make("qwen3_vl", folder / "qwen3_vl")
+    # A template that shows no tools, as a nano policy's: prompts stay short, and TRL's own are the same.
+    processor.chat_template = processor.tokenizer.chat_template = TEMPLATE.read_text(encoding="utf-8")
     tasks = [make_task("left", ("RED",), (LEFT,)), make_task("both", ("RED", "BLUE"), (LEFT, RIGHT))]
     tasks = [
         replace(task, question=question) for task, question in zip(tasks, ("Which?", "Who is it, then?"), strict=True)

@@ -132,7 +132,7 @@ def test_a_step_without_any_signal_goes_on(folder: Path, colours: SimpleNamespac
     batch = with_rollouts(made, endless, fast=True)
     loss = made._compute_loss(made.model, batch)
     loss.backward()
-    assert float(loss) == 0.0 and made._metrics["train"]["frac_reward_zero_std"] == [1.0]
+    assert float(loss.detach()) == 0.0 and made._metrics["train"]["frac_reward_zero_std"] == [1.0]
     assert not any(one.grad.any() for one in made.model.parameters() if one.grad is not None)
 
 
@@ -223,6 +223,35 @@ def test_an_unfinished_run_is_kept_until_it_is_complete(tmp_path: Path) -> None:
     assert begin(False, resume=True) == ["line", "line", "lost"], "what came after the checkpoint is gone"
     assert sorted(one.name for one in out.iterdir()) == ["log.jsonl", "run.json"]
     assert [one.name for one in tmp_path.iterdir()] == ["run"]
+
+
+def test_an_fsdp2_model_keeps_whole_weights_while_it_plays(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path
+) -> None:
+    import torch.distributed as dist
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    from agents.engine import play_rollouts
+    from gog_env.episode import Episode
+
+    model, processor, card = make("qwen3_vl", folder)
+    episodes = [Episode(colours.tasks[1], CONFIG) for _ in range(2)]
+    options: dict[str, Any] = {"temperature": 1.0, "seed": 1}
+    expected = play_rollouts(model, processor, card, episodes, colours.index(), **options)
+    dist.init_process_group("gloo", store=dist.FileStore(str(tmp_path / "store"), 1), rank=0, world_size=1)
+    try:
+        mesh = init_device_mesh("cpu", (1,))
+        for layer in model.model.language_model.layers:
+            fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+        fully_shard(model, mesh=mesh, reshard_after_forward=True)
+        episodes = [Episode(colours.tasks[1], CONFIG) for _ in range(2)]
+        with grpo.whole_weights(model):
+            played = play_rollouts(model, processor, card, episodes, colours.index(), **options)
+        assert [one.completion_ids for one in played] == [one.completion_ids for one in expected]
+        assert type(model.lm_head.weight.data).__name__ == "DTensor", "in pieces again"
+    finally:
+        dist.destroy_process_group()
 
 
 def test_presets_give_way_to_what_is_typed() -> None:

@@ -119,7 +119,7 @@ def test_rl_repeats_itself_to_the_bit_and_its_trajectories_replay(
     assert json.loads((tmp_path / "replay.json").read_text())["replayed"] == 23
 
 
-def test_the_rl_loss_falls_on_the_sampled_tokens_only(
+def test_the_loss_of_trls_own_loop_falls_on_the_sampled_tokens_only(
     taught: Path, world: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from trl import GRPOTrainer
@@ -143,7 +143,7 @@ def test_the_rl_loss_falls_on_the_sampled_tokens_only(
     index = KnowledgeIndex.open(world.index, encoder=str(world.encoder))
     train_rl.train(
         model, processor, card, index, list(read_tasks(world.tasks)), tmp_path, steps=1,
-        config=episode_config(card), group_size=4, groups=2, temperature=0.4, max_completion=768,
+        config=episode_config(card), engine="trl", group_size=4, groups=2, temperature=0.4, max_completion=768,
     )  # fmt: skip
     [batch] = scored
     pictures, spans = 0, []
@@ -164,16 +164,18 @@ def test_the_rl_loss_falls_on_the_sampled_tokens_only(
 def test_rl_needs_as_many_tasks_as_a_step_takes(nano_folder: Path, world: SimpleNamespace, tmp_path: Path) -> None:
     model, processor, card = load_model(nano_folder)
     tasks = list(read_tasks(world.tasks))[:3]
-    with pytest.raises(TaskError, match="3 tasks are fewer than the 4 of a step"):
+    with pytest.raises(TaskError, match="3 tasks are fewer than the 12 of a step"):
         train_rl.train(model, processor, card, None, tasks, tmp_path, steps=1, config=episode_config(card))
 
 
 def test_a_call_nested_too_deeply_is_text_and_not_the_end_of_the_run(nano_folder: Path) -> None:
     from trl.chat_template_utils import parse_response
 
+    from agents.grpo import calls_of_any_depth
+
     tokenizer = load_model(nano_folder)[1].tokenizer
     ids = tokenizer(f"<tool_call>\n{'[' * 100_000}{']' * 100_000}\n</tool_call><|im_end|>")["input_ids"]
-    with train_rl.calls_of_any_depth(tokenizer):
+    with calls_of_any_depth(tokenizer):
         assert parse_response(tokenizer, ids, prefix=[])["content"].startswith("<tool_call>")
     assert "parse_response" not in vars(tokenizer)
 

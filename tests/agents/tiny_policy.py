@@ -112,7 +112,7 @@ def teach(model: Any, rollouts: Sequence[Rollout], steps: int = 120, lr: float =
         optimizer.step()
         if loss < 5e-3:
             break
-    return float(loss)
+    return float(loss.detach())
 
 
 def trainer(folder: Path, tasks: Sequence[Task], out: Path, fast: bool, **changes: Any) -> Any:
