@@ -24,6 +24,8 @@ from typing import Any
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 
 PATCH, MERGE, HEAD = 16, 2, 64
+SHARED, FAST = 8, 10
+"""How many values all embeddings share, and how many rotary angles the heads take that begin one token back."""
 SHARP = 1.3
 """Where QK-norm's weights begin: a little sharper than 1, so that attention finds single tokens early."""
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -176,11 +178,32 @@ def make_model(tokenizer: Any, size: Size = Size(), seed: int = 0) -> Any:
     )  # fmt: skip
     torch.manual_seed(seed)
     model: Any = Qwen3VLForConditionalGeneration(config)
-    with torch.no_grad():
-        model.get_input_embeddings().weight.copy_(torch.randn(len(tokenizer), size.hidden))
-        for name, weight in model.named_parameters():
-            if name.endswith(("q_norm.weight", "k_norm.weight")):
-                weight.fill_(SHARP)
+    _begin(model)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.float()
+
+
+def _begin(model: Any) -> None:
+    """Sets weights that a model of this size would spend much of its short training to find.
+
+    Copying takes a head that looks at the token before. Without biases, and with embeddings that have nothing in
+    common, no head can look at a place whatever stands there. So all embeddings share a few values (`SHARED`), and the
+    first head of the first two layers begins by looking one token back, through them and the fastest rotary angles.
+    """
+    import torch
+
+    text = model.model.language_model
+    with torch.no_grad():
+        embeddings = text.embed_tokens.weight
+        embeddings.copy_(torch.randn(embeddings.shape))
+        embeddings[:, :SHARED] = 2.0
+        angles = text.rotary_emb.inv_freq[:FAST]
+        for number, layer in enumerate(text.layers):
+            attention = layer.self_attn
+            attention.q_norm.weight.fill_(SHARP)
+            attention.k_norm.weight.fill_(SHARP)
+            if number < 2:  # rotary dimensions come in pairs (i, i + HEAD / 2)
+                attention.k_proj.weight[:FAST, :SHARED] = 0.1
+                attention.q_proj.weight[:FAST, :SHARED] = 0.1 * torch.cos(angles)[:, None]
+                attention.q_proj.weight[HEAD // 2 : HEAD // 2 + FAST, :SHARED] = -0.1 * torch.sin(angles)[:, None]

@@ -41,7 +41,8 @@ class Plan:
         lr: Muon's learning rate; AdamW takes 0.15 of it.
         steady: share of the steps with the full rate.
         articles: share of the steps in which articles count.
-        spelling: steps at the start with many names and no articles: a short way to learn to copy.
+        spelling: steps at the start with many names and no articles: a short way to learn to copy. After as many
+            more there are no names any longer, and more to look at.
         exams: steps between two exams; 0: none.
         keep: steps between two checkpoints; 0: none.
     """
@@ -53,7 +54,7 @@ class Plan:
     lr: float = 0.02
     steady: float = 0.45
     articles: float = 0.5
-    spelling: int = 120
+    spelling: int = 220
     exams: int = 250
     keep: int = 250
 
@@ -118,8 +119,11 @@ class Desk:
         """The batches of a step: looking, then reading, the long apart from the short."""
         read = ARTICLES if step < plan.articles * plan.steps else 0.0
         looks, texts = [], []
-        spelling = step < plan.spelling
-        looking, reading, names = (plan.looking // 2, 0, 24) if spelling else (plan.looking, plan.reading, plan.names)
+        looking, reading, names = plan.looking, plan.reading, plan.names
+        if step < plan.spelling:
+            looking, reading, names = plan.looking // 2, 0, 8 * plan.names
+        elif step >= 2 * plan.spelling:
+            looking, names = plan.looking + 2, 0
         for place in range(looking):
             looks.append(self.look(np.random.default_rng([41, seed, step, place]), 0, 980))
         for place in range(reading + names):
