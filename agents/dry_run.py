@@ -79,7 +79,7 @@ class DryRun:
         typical, longest: tokens of a whole sequence.
         load: what a device carries at the longest sequences.
         at_typical, at_longest: memory.
-        steps, sequences_a_step: of all devices together.
+        steps, sequences_a_step: of all devices together; None where epochs were asked for and chats are unknown.
         chats: demonstrations there are, None where unknown.
     """
 
@@ -97,7 +97,7 @@ class DryRun:
     load: Load
     at_typical: Memory
     at_longest: Memory
-    steps: int
+    steps: int | None
     sequences_a_step: int
     chats: int | None = None
 
@@ -110,8 +110,9 @@ class DryRun:
         """The report as it is printed."""
         size, load, about = self.size, self.load, "" if self.counted else "about "
         kind = "LoRA adapters" if size.trainable != size.total else "all weights"
-        sequences = self.steps * self.sequences_a_step
+        sequences = (self.steps or 0) * self.sequences_a_step
         epochs = f" ({sequences / self.chats:.1f} times the {self.chats} chats)" if self.chats else ""
+        length = f"{self.steps} steps, {sequences} sequences{epochs}" if self.steps else "steps follow from --demos"
         lines = [
             f"{self.model} (configuration from {self.source}); nothing was loaded, memory is estimated",
             f"parameters   {_count(size.total)}, {_count(size.vision)} of them for pictures; "
@@ -120,7 +121,7 @@ class DryRun:
             f"call {self.call}, result {self.result}, crop {self.crop}",
             f"sequence     typically {about}{self.typical} tokens, at most {about}{self.longest}",
             f"a step       {self.sequences_a_step} sequences on {load.processes} device{'s' * (load.processes > 1)}, "
-            f"{load.batch} in a pass; {self.steps} steps, {sequences} sequences{epochs}",
+            f"{load.batch} in a pass; {length}",
             f"memory       of a device, GiB (weights {load.weights}, computing {load.compute}, shared {load.sharding})",
             "             " + "".join(f"{name:>12}" for name in ("typical", "longest")),
         ]
@@ -263,6 +264,9 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
             longest = parts["prompt"] + (card.max_turns - 1) * turn + parts["answer"]
         batch, rollouts, scored = options.batch_size, 0, longest
         together = batch * options.accumulate * processes
+    steps = options.steps
+    if steps is None and chats:
+        steps = math.ceil((getattr(options, "epochs", None) or 1) * math.ceil(chats / together))
     pictures = parts["picture"] + (card.max_turns - 1) * parts["crop"]
 
     def load(tokens: int) -> Load:
@@ -277,7 +281,7 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
     return DryRun(
         known.name, known.source, known.processor is not None, size, parts["prompt"], parts["picture"], parts["call"],
         parts["result"], parts["crop"], typical, longest, load(longest), memory(size, load(typical)),
-        memory(size, load(longest)), options.steps, together, chats,
+        memory(size, load(longest)), steps, together, chats,
     )  # fmt: skip
 
 

@@ -97,6 +97,10 @@ def test_demonstrations_are_counted_where_there_are_some(folders: dict[str, Path
     assert found.chats == 3
     assert found.typical == found.longest == dry_run.count_tokens(known, written["messages"])[0]
     assert (found.steps, found.sequences_a_step) == (10, 6) and "20.0 times the 3 chats" in found.text()
+    epochs = {"steps": None, "epochs": 3, "demos": [str(tmp_path / "demos.parquet")]}
+    assert dry_run.plan(options(folders["qwen3_vl"], "sft", **epochs), "sft").steps == 3, "chats in one step each"
+    unknown = dry_run.plan(options(folders["qwen3_vl"], "sft", **{**epochs, "demos": None}), "sft")
+    assert unknown.steps is None and "steps follow from --demos" in unknown.text()
 
 
 def test_the_nano_policy_is_planned_with_its_own_rules() -> None:

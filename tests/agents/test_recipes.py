@@ -40,7 +40,7 @@ def test_rl_reads_the_numbers_of_a_recipe_and_lets_later_ones_win() -> None:
 def test_the_papers_numbers_are_in_every_recipe() -> None:
     for name in recipes.names():
         sft, rl = (dict(zip(*[iter(recipes.recipe_options(name, stage))] * 2, strict=True)) for stage in ("sft", "rl"))
-        assert (sft["--lora-rank"], float(sft["--lr"])) == ("8", 1e-4)
+        assert (sft["--lora-rank"], float(sft["--lr"]), sft["--epochs"]) == ("8", 1e-4, "3")
         assert int(sft["--batch-size"]) * int(sft["--accumulate"]) == 8
         assert (float(rl["--beta"]), rl["--max-completion"]) == (0.001, "8192")
 
