@@ -7,7 +7,9 @@ comes from the charge's seed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from math import cos, pi, sin
+from typing import Any, cast
 
 import numpy as np
 from PIL import ImageDraw
@@ -214,8 +216,24 @@ PAINTERS: dict[str, Callable[[Frame, list[RGB], int, np.random.Generator], None]
 }  # fmt: skip
 
 
+class _Later:
+    """A generator that is made when it is first asked: making one takes as long as painting one of the many figures
+    that ask nothing.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    @cached_property
+    def _made(self) -> np.random.Generator:
+        return np.random.default_rng([self._seed])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
+
+
 def paint(draw: ImageDraw.ImageDraw, width: int, height: int, charge: Charge) -> None:
     """Paints a charge on a canvas of `width` x `height` pixels."""
     frame = Frame(draw, charge.x * width, charge.y * height, charge.size * height, charge.angle)
-    rng = np.random.default_rng([charge.seed])
+    rng = cast(np.random.Generator, _Later(charge.seed))
     PAINTERS[charge.kind](frame, [color.rgb for color in charge.colors], charge.number, rng)

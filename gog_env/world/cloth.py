@@ -94,7 +94,7 @@ def _light(width: int, height: int, fold: tuple[float, float], way: str, dice: D
         light += deep * (np.cos(columns) * np.cos(slant * down) - np.sin(columns) * np.sin(slant * down))
         if way == "hung":
             light += 0.5 * deep * np.cos(2.7 * columns + 1)
-    return np.clip(light, 0.66, 1.12)
+    return np.minimum(np.maximum(light, 0.66, out=light), 1.12, out=light)
 
 
 def _worn(pixels: np.ndarray, alpha: np.ndarray, worn: float, dice: Dice) -> np.ndarray:

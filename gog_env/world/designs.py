@@ -93,8 +93,8 @@ def shade(name: str, rng: np.random.Generator) -> Color:
 
 def contrast(first: RGB, second: RGB) -> float:
     """How far two colours are apart for the eye, roughly (0 to about 765; "redmean", compuphase.com/cmetric.htm)."""
-    mean = (first[0] + second[0]) / 2
-    red, green, blue = (first[i] - second[i] for i in range(3))
+    (r1, g1, b1), (r2, g2, b2) = first, second
+    mean, red, green, blue = (r1 + r2) / 2, r1 - r2, g1 - g2, b1 - b2
     return ((2 + mean / 256) * red**2 + 4 * green**2 + (2 + (255 - mean) / 256) * blue**2) ** 0.5
 
 

@@ -7,6 +7,7 @@ charges fractions of the height, as in `designs`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeVar
 
 from gog_env.world.designs import PALETTE, Charge, Color, contrast
@@ -20,6 +21,7 @@ _COLOURS = (
     ("red", 0.2), ("blue", 0.13), ("green", 0.14), ("black", 0.12), ("dark blue", 0.08), ("purple", 0.08),
     ("maroon", 0.06), ("dark green", 0.05), ("orange", 0.06), ("teal", 0.05), ("brown", 0.03),
 )  # fmt: skip
+_first = itemgetter(0)
 PALE = frozenset(name for name, _ in _METALS)
 SMALL = (
     "star", "disc", "lozenge", "cross", "crescent", "triangle", "annulet", "billet", "heart", "lily", "arrow", "leaf",
@@ -108,16 +110,16 @@ def scheme(rng: Rng) -> Scheme:
 
 def on(rng: Rng, colors: Scheme, beneath: tuple[Color, ...]) -> Color:
     """A tincture of the scheme that stands out from what lies beneath; metal on colour and colour on metal mostly."""
-    apart = {color: min(contrast(color.rgb, under.rgb) for under in beneath) for color in colors}
-    left = [color for color in colors if apart[color] >= 190]
+    apart = [(min([contrast(color.rgb, under.rgb) for under in beneath]), color) for color in colors]
+    left = [pair for pair in apart if pair[0] >= 190]
     if not left:
-        return max(colors, key=lambda color: apart[color])
+        return max(apart, key=_first)[1]
     if any(under.name in PALE for under in beneath):  # no metal on metal, not even on a part
-        left = [color for color in left if color.name not in PALE] or left
+        left = [pair for pair in left if pair[1].name not in PALE] or left
     elif rng.random() < 0.85:
-        left = [color for color in left if color.name in PALE] or left
+        left = [pair for pair in left if pair[1].name in PALE] or left
     drawn = [left[int(u * len(left))] for u in rng.random(1 if len(beneath) == 1 else 3).tolist()]
-    return max(drawn, key=lambda color: apart[color])
+    return max(drawn, key=_first)[1]
 
 
 def bear(rng: Rng, colors: Scheme, kind: str, x: float, y: float, size: float, beneath: tuple[Color, ...]) -> Charge:
