@@ -282,8 +282,11 @@ def results_text(hits: Sequence[Hit], config: EpisodeConfig, scores: bool = Fals
 
 
 def _cut(text: str, length: int) -> str:
-    """One line of at most `length` characters, cut at a word where one ends near; a cut shows as `…`."""
-    line = " ".join(text.split())
+    """One line of at most `length` characters, cut at a word where one ends near; a cut shows as `…`.
+
+    What a chat template takes for its own marks (`<|im_start|>`) is broken up: a document must not open a turn.
+    """
+    line = " ".join(text.split()).replace("<|", "< |")
     if len(line) <= length:
         return line
     kept = line[: length - 1]

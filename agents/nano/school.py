@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,9 @@ from agents.nano import lessons
 from agents.nano.lessons import Lesson, Said
 from agents.nano.scenes import Scenes
 from gog_env.world.nations import World
-from index.images import iou
 
 ARTICLES = 0.1
 """Weight of a token that is only read, as long as articles count."""
-EXAM = 192
-"""Lessons of each sort in an exam."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +206,7 @@ def study(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start = state["step"]
+    _cut_log(out / "log.jsonl", start)
     model.train()
     losses: list[float] = []
     for step in range(start, plan.steps):
@@ -238,6 +236,8 @@ def study(
             row |= {"reading": parts[-1], "seconds": round(time.perf_counter() - begun, 1)}
             losses.clear()
             if exam is not None and plan.exams and ((step + 1) % plan.exams == 0 or step + 1 == plan.steps):
+                from agents.nano.exam import examine
+
                 row |= examine(model, exam)
             with (out / "log.jsonl").open("a", encoding="utf-8") as log:
                 log.write(json.dumps({name: _short(value) for name, value in row.items()}) + "\n")
@@ -246,79 +246,12 @@ def study(
             return
 
 
+def _cut_log(path: Path, step: int) -> None:
+    """Forgets what a broken-off run logged after its last checkpoint."""
+    if path.exists():
+        kept = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
 def _short(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
-
-
-def examine(model: Any, desk: Desk, seed: int = 5) -> dict[str, float]:
-    """How much of unseen lessons a model knows, each token read with the right ones before it.
-
-    Returns:
-        `iou50` and `iou85`: shares of boxes (of all that answers contain) with an IoU of at least 0.5 and 0.85;
-        `pointing`, `seeing`, `planning`, `following`, `answering`: shares of replies without any wrong token (boxes
-        aside).
-    """
-    import torch
-
-    model.eval()
-    right: dict[str, list[float]] = {}
-    tokenizer = desk.tokenizer
-    for start in range(0, EXAM, 16):
-        for sort in ("looking", "reading"):
-            made = []
-            for place in range(start, start + 16):
-                rng = np.random.default_rng([43, seed, sort == "looking", place])
-                world = int(rng.integers(len(desk.worlds)))
-                made.append(
-                    desk.look(rng, 980, 1000)
-                    if sort == "looking"
-                    else (lessons.reading(desk.worlds[world], rng), world)
-                )
-            batch = desk.batch(made, 0.0)
-            with torch.no_grad():
-                logits, targets = forward(model, desk, batch)
-            guessed, gold = logits.argmax(-1).tolist(), targets[:, 0].long().tolist()
-            for said, given in _replies(gold, guessed, tokenizer.eos_token_id):
-                _mark(right, tokenizer, sort, said, given)
-    model.train()
-    return {name: float(np.mean(values)) for name, values in sorted(right.items())}
-
-
-def _replies(gold: list[int], guessed: list[int], end: int) -> Iterable[tuple[list[int], list[int]]]:
-    start = 0
-    for place, token in enumerate(gold):
-        if token == end:
-            yield gold[start : place + 1], guessed[start : place + 1]
-            start = place + 1
-
-
-def _mark(right: dict[str, list[float]], tokenizer: Any, sort: str, gold: list[int], guessed: list[int]) -> None:
-    """Marks one reply: its boxes by IoU, the rest as right or wrong."""
-    texts, others = (tokenizer.convert_ids_to_tokens(ids) for ids in (gold, guessed))
-    coordinate = [text.startswith(("[", ",Ġ", ", ")) and text.strip("[,Ġ ").isdecimal() for text in texts]
-    places = [place for place, is_one in enumerate(coordinate) if is_one]
-    for start in range(0, len(places) // 4 * 4, 4):
-        numbers = [
-            [_number(text) for text in (one[place] for place in places[start : start + 4])] for one in (texts, others)
-        ]
-        if None in numbers[1]:
-            overlap = 0.0
-        else:
-            x0, y0, x1, y1 = (float(value or 0) / 1000 for value in numbers[1])
-            a0, b0, a1, b1 = (float(value or 0) / 1000 for value in numbers[0])
-            overlap = iou((x0, y0, x1, y1), (a0, b0, a1, b1)) if x1 > x0 and y1 > y0 else 0.0
-        right.setdefault("iou50", []).append(float(overlap >= 0.5))
-        right.setdefault("iou85", []).append(float(overlap >= 0.85))
-    rest = all(a == b for place, (a, b) in enumerate(zip(gold, guessed, strict=True)) if not coordinate[place])
-    if places:
-        name = "planning" if "<think>" in texts else "pointing"
-    elif sort == "looking":
-        name = "seeing"
-    else:
-        name = "answering" if "<answer>" in texts else "following"
-    right.setdefault(name, []).append(float(rest))
-
-
-def _number(text: str) -> int | None:
-    kept = text.strip("[,Ġ ")
-    return int(kept) if kept.isdecimal() else None

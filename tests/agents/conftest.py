@@ -95,7 +95,7 @@ def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from agents.nano.architecture import Size, make_model, make_processor, make_tokenizer
 
     folder = tmp_path_factory.mktemp("nano") / "model"
-    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
+    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=600)
     tokenizer = make_tokenizer(TEXTS * 20, size.vocabulary)
     make_model(tokenizer, size).save_pretrained(folder)
     make_processor(tokenizer, size).save_pretrained(folder)

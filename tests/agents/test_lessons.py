@@ -1,96 +1,168 @@
-"""Lessons of the nano policy: what they teach is true of the pictures and articles that they show."""
+"""Lessons of the nano policy: what they teach is true of the scenes and articles that they show."""
 
 from __future__ import annotations
 
-import itertools
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agents.nano import lessons
+from agents import thoughts
+from agents.nano import lessons, scenes
+from agents.nano.lessons import Lesson
+from gog_env.world.facts import FACTS
 from gog_env.world.nations import World, WorldSpec, make_world
+from gog_env.world.plans import COMPARED
+from gog_env.world.wordings import wordings
+from index.images import iou
 
-# how a comparison is said: the fact compared, and 1 if the least of it is meant
-COMPARED = {
-    "earlier": ("founded", 1), "later": ("founded", -1), "fewer": ("population", 1),
-    "more": ("population", -1), "smaller": ("area", 1), "larger": ("area", -1),
-}  # fmt: skip
+SPEC = WorldSpec(seed=8, nations=48, name="school")
+BOX = re.compile(r"\[(\d+, \d+, \d+, \d+)\]")
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
-    return make_world(WorldSpec(seed=8, nations=48, name="school"))
+    return make_world(SPEC)
 
 
-def texts(row: dict[str, Any]) -> list[str]:
-    return [block["text"] for message in row["messages"] for block in message["content"] if block["type"] == "text"]
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> scenes.Scenes:
+    folder = tmp_path_factory.mktemp("scenes")
+    scenes.pack(SPEC, 24, folder)
+    return scenes.read(folder)
 
 
-def boxes(text: str) -> list[list[int]]:
-    return [[int(value) for value in found.split(", ")] for found in re.findall(r"\[([\d, ]+)\]", text)]
+def turns(lesson: Lesson) -> list[tuple[str, str]]:
+    """What was read before each reply, and the reply."""
+    read, found = "", []
+    for said in lesson.stretches:
+        if said.learned:
+            found.append((read, said.text.removesuffix("<|im_end|>")))
+            read = ""
+        else:
+            read += said.text
+    return found
 
 
-def test_every_banner_is_listed_with_its_box_and_pointed_at_by_clear_words(world: World) -> None:
+def asked(read: str) -> str:
+    return re.findall(r"<\|im_start\|>user\n(?!<tool)(.*?)<\|im_end\|>", read, re.DOTALL)[-1].removeprefix(
+        lessons.IMAGE
+    )
+
+
+def boxes(text: str) -> list[tuple[float, ...]]:
+    return [tuple(int(edge) / 1000 for edge in found.split(", ")) for found in BOX.findall(text)]
+
+
+def test_the_words_of_lessons_are_never_those_of_held_out_questions() -> None:
+    held = {text for lists in wordings().values() for text in lists["heldout"]}
+    own = {text for key in wordings() for text in lessons.phrases(key)}
+    assert len(own) > 200 and not own & held
+
+
+def test_a_scene_is_the_training_task_of_the_same_number(packed: scenes.Scenes, world: World) -> None:
+    from gog_env.world.questions import ask
+
+    for i in (0, 7, 23):
+        asked_ = ask(world, "train", np.random.default_rng([13, SPEC.seed, 0, 0, i]))
+        row = packed.rows[i]
+        assert row["question"] == asked_.fields["question"] and row["id"] == f"train-{i:05d}"
+        assert [tuple(box) for box in row["boxes"]] == [placed.box for placed in asked_.scene.placed]
+        cut, grid = scenes.cut(asked_.scene.picture)
+        assert np.array_equal(packed.patches[i], cut) and grid == packed.grid == (16, 22)
+
+
+def test_packing_with_more_processes_gives_the_same(packed: scenes.Scenes, tmp_path: Path) -> None:
+    scenes.pack(SPEC, 24, tmp_path, jobs=2)
+    again = scenes.read(tmp_path)
+    assert again.rows == packed.rows and np.array_equal(again.patches, packed.patches)
+
+
+def test_pointing_says_the_box_of_the_one_banner_meant(packed: scenes.Scenes, world: World) -> None:
     pointed = 0
-    for row in lessons.looking(world, 12, seed=3):
-        asked, listed, *more = texts(row)
-        assert asked == "List the banners." and row["kind"] == "looking" and len(row["images"]) == 1
-        known = boxes(listed)
-        assert 1 <= len(known) == len(listed.splitlines()) <= 6
-        assert all(0 <= x0 < x1 <= 1000 and 0 <= y0 < y1 <= 1000 for x0, y0, x1, y1 in known)
-        assert len(more) % 2 == 0 and len(more) <= 2 * lessons.POINTED
-        for question, answer in zip(more[::2], more[1::2], strict=True):
-            assert question.startswith("Where is the ") and "banner" in question and question.endswith("?")
-            assert boxes(answer)[0] in known
+    for number, row in enumerate(packed.rows):
+        meant = {phrase.format(b=noun): i for i, told in enumerate(row["words"]) for _, phrase in told
+                 for noun in ("banner", "flag")}  # fmt: skip
+        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(number))):
+            question = asked(read)
+            if not question.startswith("Where is "):
+                continue
+            [box] = boxes(said)
+            assert iou(box, row["boxes"][meant[question[9:-1]]]) > 0.85, question
             pointed += 1
-    assert pointed > 12
+    assert pointed > 20
 
 
-def test_a_listed_box_holds_a_banner(world: World) -> None:
-    """Inside a listed box the picture differs from a picture of the same scene's surroundings: it is not flat."""
-    for row in itertools.islice(lessons.looking(world, 4, seed=5), 4):
-        picture = np.asarray(row["images"][0], float)
-        for x0, y0, x1, y1 in boxes(texts(row)[1]):
-            part = picture[int(y0 * 0.336) : int(y1 * 0.336), int(x0 * 0.448) : int(x1 * 0.448)]
-            assert part.std(axis=(0, 1)).max() > 10
+def test_whole_questions_are_planned_in_the_order_of_the_path(packed: scenes.Scenes, world: World) -> None:
+    planned = 0
+    for number, row in enumerate(packed.rows):
+        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(100 + number))):
+            question = asked(read)
+            if not question.endswith(" Point."):
+                continue
+            thought = re.match(r"<think>(.*?)</think>", said).group(1)  # type: ignore[union-attr]
+            known = thoughts.read_question(question.removesuffix(" Point."))
+            assert boxes(said)
+            if known is not None:  # in a wording of the world's own
+                assert thought == thoughts.find(known), question
+                planned += 1
+    assert planned > 5
 
 
-@pytest.mark.parametrize("name", ["reading", "copying"])
-def test_answers_stand_in_what_was_read(name: str, world: World) -> None:
-    seen: set[str] = set()
-    for row in getattr(lessons, name)(world, 60, seed=4):
-        told, _, asked = texts(row)[0].rpartition("\n")
-        assert re.match(r"\[1\] .+: .+\n\[2\] .+: .+", told) and row["kind"] == name
-        questions, answers = [asked, *texts(row)[2::2]], texts(row)[1::2]
-        assert len(answers) == (lessons.QUESTIONS if name == "reading" else lessons.QUESTIONS - 1)
-        for question, answer in zip(questions, answers, strict=True):
-            value = answer.removeprefix("<answer> ").removesuffix("</answer>").strip()
-            assert value and value in told, (question, answer)
-            seen.add(question.split()[0] + " " + question.split()[1])
-    assert {"What is", "Who founded", "In which", "How many", "Which has"} <= seen
+def test_what_eyes_tell_is_answered_at_once(packed: scenes.Scenes, world: World) -> None:
+    seen = 0
+    for number, row in enumerate(packed.rows):
+        told = {question: answer for question, answer in row["visual"]}
+        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(200 + number))):
+            if asked(read) in told:
+                assert said == f"<think>{thoughts.SEEN}</think><answer> {told[asked(read)]}</answer>"
+                seen += 1
+    assert seen > 10
+
+
+def test_answers_and_searches_stand_in_what_was_read(world: World) -> None:
+    answered = searched = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        read = ""
+        for before, said in turns(lessons.reading(world, rng)):
+            read += before
+            if found := re.search(r"<answer> (.*)</answer>", said):
+                assert found.group(1) in read, said
+                answered += 1
+            elif found := re.search(r'"query": " (.*)"', said):
+                assert found.group(1) in read, said
+                searched += 1
+    assert answered > 100 and searched > 30
 
 
 def test_comparisons_are_right(world: World) -> None:
-    rng = np.random.default_rng(2)
-    nations = [world.nation(number) for number in range(12)]
-    compared = 0
-    for one, two in itertools.pairwise(nations):
-        for _ in range(8):
-            asked, answer = lessons._compared([one, two], rng)
-            if not answer:
-                continue
-            compared += 1
-            [said] = set(re.findall(r"\w+", asked)) & set(COMPARED)
-            field, sign = COMPARED[said]
-            best = min((one, two), key=lambda nation: sign * getattr(nation.facts, field))
-            assert answer == best.name and {field} <= one.told & two.told
-    assert compared > 20
+    facts = {world.nation(i).name: world.nation(i).facts for i in range(len(world))}
+    for seed in range(25):
+        said = turns(lessons._comparison(world, np.random.default_rng(seed)))
+        titles = [re.findall(r"\[1\] (.+?) \(", read)[0] for read, _ in said]
+        first, second, outcome, name = re.fullmatch(
+            r"<think>(.+) or (.+): (\w+)</think><answer> (.+)</answer>", said[1][1]
+        ).groups()  # type: ignore[union-attr]
+        assert said[0][1] == f"<think>{first}</think>"
+        fact = {"earlier": "founded", "more": "population", "larger": "area"}[outcome]
+        assert fact in COMPARED.values() and fact in FACTS
+        values = [getattr(facts[title], fact) for title in titles]
+        best = min(values) if outcome == "earlier" else max(values)
+        assert name == titles[values.index(best)] and [f"{v:,}" if v > 9999 else str(v) for v in values] == [
+            first,
+            second,
+        ]
 
 
-def test_the_same_seed_teaches_the_same(world: World) -> None:
-    for name in ("looking", "reading", "copying"):
-        rows = [list(getattr(lessons, name)(world, 3, seed)) for seed in (1, 1, 2)]
-        said = [[texts(row) for row in some] for some in rows]
-        assert said[0] == said[1] != said[2]
+def test_banners_are_listed_row_by_row() -> None:
+    grid: list[Any] = [(x, y, x + 0.2, y + 0.2) for y in (0.55, 0.1) for x in (0.7, 0.1, 0.4)]
+    assert lessons.in_order(grid) == [4, 5, 3, 1, 2, 0]
+
+
+def test_the_same_generator_teaches_the_same(packed: scenes.Scenes, world: World) -> None:
+    for make in (lambda rng: lessons.looking(packed.rows[2], 2, world, rng), lambda rng: lessons.reading(world, rng)):
+        one, same, other = (make(np.random.default_rng(seed)) for seed in (1, 1, 2))
+        assert one == same != other

@@ -37,7 +37,7 @@ def test_it_loads_through_the_auto_classes(nano_folder: Path) -> None:
     model, processor, card = load_model(nano_folder)
     assert type(model).__name__ == "Qwen3VLForConditionalGeneration" and type(processor).__name__ == "Qwen3VLProcessor"
     assert card == NANO and processor.tokenizer.response_template["fields"]["tool_calls"]["open"] == "<tool_call>"
-    assert model.get_input_embeddings().weight is model.get_output_embeddings().weight, "embeddings are tied"
+    assert model.get_input_embeddings().weight is not model.get_output_embeddings().weight, "embeddings are untied"
 
 
 def test_the_mask_covers_exactly_what_the_assistant_wrote(nano_folder: Path) -> None:
@@ -75,19 +75,49 @@ def test_trl_takes_the_template_for_tools(nano_folder: Path) -> None:
     assert parsed["tool_calls"][0]["function"] == {"name": "search", "arguments": {"query": " Ålo"}}
 
 
-def test_digits_are_single_tokens_and_fixed_parts_are_one(nano_folder: Path) -> None:
+def test_fixed_parts_and_coordinates_are_one_token_each(nano_folder: Path) -> None:
     from agents.lmm import load_model
 
     tokenizer = load_model(nano_folder)[1].tokenizer
-    tokens = tokenizer.tokenize('{"name": "gaze", "arguments": {"box": [120, 3]}}')
-    assert tokens[0].startswith('{"name"') and tokens[1:4] == ["1", "2", "0"] and tokens[-1] == "]}}"
+    call = '<tool_call>\n{"name": "gaze", "arguments": {"box": [120, 30, 1000, 500]}}\n</tool_call>'
+    tokens = [tokenizer.decode([token]) for token in tokenizer(call)["input_ids"]]
+    assert tokens[1:] == ["[120", ", 30", ", 1000", ", 500", "]}}\n</tool_call>"] and tokens[0].endswith('"box": ')
+    for text in ("1,250,000 people", "in 1479.", "[1] Amon", "[12] Amon"):
+        assert not any(tokenizer.decode([token]) in ("[120", "[10", ", 30") for token in tokenizer(text)["input_ids"])
+    assert tokenizer.tokenize("1479") == ["1", "4", "7", "9"], "digits stay single"
+
+
+def test_a_turn_that_shows_a_mistake_is_not_learned(nano_folder: Path) -> None:
+    from agents.lmm import load_model
+
+    processor = load_model(nano_folder)[1]
+    shown = chat()
+    shown[1]["train"] = False
+    batch = processor.apply_chat_template(
+        [shown], tokenize=True, return_dict=True, return_assistant_tokens_mask=True, return_tensors="pt"
+    )
+    ids, mask = batch["input_ids"][0], batch["assistant_masks"][0].bool()
+    assert processor.tokenizer.decode(ids[mask]) == "<answer> Veloria</answer><|im_end|>"
+    assert '"name": "gaze"' in processor.tokenizer.decode(ids[~mask])
+
+
+def test_the_first_heads_begin_by_looking_one_token_back(nano_folder: Path) -> None:
+    import torch
+
+    tokenizer = make_tokenizer(TEXTS * 20, 600)
+    model = make_model(tokenizer, Size(hidden=64, text_layers=3, vision_layers=2, heads=2))
+    model.set_attn_implementation("eager")
+    ids = torch.arange(20, 60)[None]
+    attention = model(input_ids=ids, output_attentions=True).attentions
+    back = [float(layer[0, 0, range(1, 40), range(39)].mean()) for layer in attention]
+    assert back[0] > 0.4 and back[1] > 0.4 and back[2] < 0.2
 
 
 def test_the_same_seed_gives_the_same_model_and_tokenizer(nano_folder: Path) -> None:
     import torch
 
-    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=400)
-    tokenizers = [make_tokenizer(TEXTS * 20, 400) for _ in range(2)]
+    size = Size(hidden=32, text_layers=2, vision_layers=2, heads=2, vocabulary=600)
+    tokenizers = [make_tokenizer(TEXTS * 20, 600) for _ in range(2)]
     assert tokenizers[0].get_vocab() == tokenizers[1].get_vocab()
     states = [make_model(tokenizers[0], size, seed=3).state_dict() for _ in range(2)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])

@@ -1,0 +1,86 @@
+"""School: what a step reads and learns from, that it learns at all, and that it goes on where it was broken off."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents.nano import exam, school
+from agents.nano.architecture import Size, make_model
+from agents.nano.make import tokenizer_of
+from agents.nano.scenes import pack, read
+from gog_env.world.nations import WorldSpec, make_world
+
+SPEC = WorldSpec(seed=8, nations=48, name="school")
+SIZE = Size(hidden=32, text_layers=2, vision_layers=2, heads=1, vision_heads=2)
+PLAN = school.Plan(steps=4, looking=2, reading=2, names=1, spelling=1, exams=0, keep=2)
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> school.Desk:
+    folder = tmp_path_factory.mktemp("scenes")
+    pack(SPEC, 60, folder)
+    world, table = make_world(SPEC), read(folder)
+    return school.Desk(tokenizer_of([world], [table]), [table], [world])
+
+
+def weights(model: Any) -> np.ndarray:
+    return np.concatenate([weight.detach().numpy().ravel() for weight in model.parameters()])
+
+
+def test_only_replies_are_learned_and_articles_count_a_little(desk: school.Desk) -> None:
+    tokenizer = desk.tokenizer
+    for batch in desk.step(PLAN, 1, seed=0):
+        for ids, counts in zip(batch.ids, batch.weights, strict=True):
+            learned = tokenizer.decode(ids[counts == 1])
+            little = tokenizer.decode(ids[(counts > 0) & (counts < 1)])
+            assert "<|im_start|>" not in learned and "<|image_pad|>" not in learned and learned.endswith("<|im_end|>")
+            assert ("<tool_response>" in little) == ("<tool_response>" in tokenizer.decode(ids))
+    later = school.Plan(steps=4, looking=2, reading=2, articles=0.1)
+    assert all(set(np.unique(batch.weights)) <= {0.0, 1.0} for batch in desk.step(later, 3, seed=0))
+
+
+def test_a_scene_takes_as_many_places_as_the_model_makes_of_it(desk: school.Desk) -> None:
+    [looks, *_] = desk.step(PLAN, 1, seed=0)
+    pad = desk.tokenizer.convert_tokens_to_ids("<|image_pad|>")
+    pixels, grid = desk.pixels(looks)
+    assert (looks.ids == pad).sum(1).tolist() == [88, 88] and pixels.shape == (2 * 352, 768)
+    assert grid.tolist() == [[1, 16, 22]] * 2 and float(pixels.min()) >= -1 and float(pixels.max()) <= 1
+
+
+def test_it_learns(desk: school.Desk, tmp_path: Path) -> None:
+    model = make_model(desk.tokenizer, SIZE, seed=1)
+    plan = school.Plan(steps=25, looking=2, reading=2, names=1, spelling=0, exams=25, keep=0, lr=0.02)
+    school.study(model, desk, plan, tmp_path, exam=None)
+    [row] = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert row["step"] == 25 and row["reading"] < 6 < np.log(len(desk.tokenizer))
+
+
+def test_a_broken_off_run_goes_on_to_the_same_weights(desk: school.Desk, tmp_path: Path) -> None:
+    whole, broken, resumed = (make_model(desk.tokenizer, SIZE, seed=1) for _ in range(3))
+    school.study(whole, desk, PLAN, _made(tmp_path / "whole"), seed=3)
+    school.study(broken, desk, PLAN, _made(tmp_path / "broken"), seed=3, until=0.0)  # stops after its first step
+    assert not np.array_equal(weights(whole), weights(broken))
+    school.study(resumed, desk, PLAN, tmp_path / "broken", seed=3)
+    assert np.array_equal(weights(whole), weights(resumed))
+    assert [json.loads(line)["step"] for line in (tmp_path / "broken" / "log.jsonl").read_text().splitlines()] == [1, 4]
+
+
+def test_an_exam_marks_boxes_and_replies(desk: school.Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exam, "EXAM", 16)
+    marks = exam.examine(make_model(desk.tokenizer, SIZE, seed=1), desk)
+    assert {"iou50", "iou85", "answering", "pointing"} <= set(marks) and all(0 <= mark <= 1 for mark in marks.values())
+    right: dict[str, list[float]] = {}
+    gold, near = (desk.tokenizer(text)["input_ids"] for text in ("[100, 200, 400, 600]", "[100, 200, 410, 600]"))
+    exam._mark(right, desk.tokenizer, "looking", gold, near)
+    exam._mark(right, desk.tokenizer, "looking", gold, desk.tokenizer("[900, 900, 910, 910]")["input_ids"])
+    assert right["iou50"] == [1.0, 0.0] and right["iou85"] == [1.0, 0.0] and right["pointing"] == [1.0, 1.0]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
