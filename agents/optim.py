@@ -25,7 +25,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         adamw_lr: AdamW's learning rate.
         embedding_lr: AdamW's learning rate of token embeddings (default: as the rest). Where they start at a standard
             deviation of 1, they need far larger steps than other weights.
-        weight_decay: decoupled weight decay of both.
+        weight_decay: decoupled weight decay of the matrices; nothing else decays.
     """
 
     def __init__(
@@ -39,18 +39,24 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Sorts the parameters and makes the two optimizers."""
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
+        convolutions: list[nn.Parameter] = []
         embeddings: list[nn.Parameter] = []
         for name, parameter in named_parameters:
             if not parameter.requires_grad:
                 continue
             hidden = parameter.ndim == 2 and not any(word in name for word in ("embed", "lm_head"))
-            (embeddings if "embed_tokens" in name else matrices if hidden else others).append(parameter)
+            if parameter.ndim > 2:
+                convolutions.append(parameter)
+            else:
+                (embeddings if "embed_tokens" in name else matrices if hidden else others).append(parameter)
         self._muon = torch.optim.Muon(matrices, lr=muon_lr, weight_decay=weight_decay, nesterov=True)
         rest: list[dict[str, Any]] = [{"params": others}]
+        # a patch's values are much alike, so that steps of a convolution's weights add up
+        rest += [{"params": [one], "lr": adamw_lr / one[0].numel() ** 0.5} for one in convolutions]
         if embeddings:
             rest.append({"params": embeddings, "lr": embedding_lr or adamw_lr})
-        self._adamw = torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.99), weight_decay=weight_decay)
-        super().__init__([*matrices, *others, *embeddings], {})
+        self._adamw = torch.optim.AdamW(rest, lr=adamw_lr, betas=(0.9, 0.99), weight_decay=0.0)
+        super().__init__([*matrices, *others, *convolutions, *embeddings], {})
         self.param_groups = [*self._muon.param_groups, *self._adamw.param_groups]
 
     def zero_grad(self, set_to_none: bool = True) -> None:

@@ -26,6 +26,8 @@ from index import torchvision_ops  # noqa: F401  (must come before transformers'
 PATCH, MERGE, HEAD = 16, 2, 64
 SHARED, FAST = 8, 10
 """How many values all embeddings share, and how many rotary angles the heads take that begin one token back."""
+LOUD = 0.7
+"""How large the waves are of which a picture's position embeddings are made."""
 SHARP = 1.3
 """Where QK-norm's weights begin: a little sharper than 1, so that attention finds single tokens early."""
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
@@ -190,11 +192,19 @@ def _begin(model: Any) -> None:
     Copying takes a head that looks at the token before. Without biases, and with embeddings that have nothing in
     common, no head can look at a place whatever stands there. So all embeddings share a few values (`SHARED`), and the
     first head of the first two layers begins by looking one token back, through them and the fastest rotary angles.
+
+    Saying where something is takes places that can be told from what stands there: position embeddings of a picture
+    begin as waves along its height and width, as loud as the patches themselves.
     """
     import torch
 
-    text = model.model.language_model
+    text, places = model.model.language_model, model.model.visual.pos_embed.weight
+    side = round(places.shape[0] ** 0.5)
+    waves = torch.linspace(0.0, 1.0, side)[:, None] * torch.pi * torch.logspace(-1, 3, places.shape[1] // 4, 2.0)
+    waves = torch.cat([waves.sin(), waves.cos()], dim=1)
     with torch.no_grad():
+        down, across = waves[:, None].expand(-1, side, -1), waves[None].expand(side, -1, -1)
+        places.copy_(LOUD * torch.cat([down, across], dim=-1).reshape(places.shape))
         embeddings = text.embed_tokens.weight
         embeddings.copy_(torch.randn(embeddings.shape))
         embeddings[:, :SHARED] = 2.0

@@ -36,6 +36,7 @@ class Plan:
         steps: optimizer steps.
         looking, reading, names: lessons of each sort in a step.
         lr: Muon's learning rate; AdamW takes 0.15 of it.
+        decay: Muon's weight decay. Without it what the vision tower hands on grows until pictures drown words.
         steady: share of the steps with the full rate.
         articles: share of the steps in which articles count.
         spelling: steps at the start with many names and no articles: a short way to learn to copy. After as many
@@ -49,6 +50,7 @@ class Plan:
     reading: int = 8
     names: int = 3
     lr: float = 0.02
+    decay: float = 0.15
     steady: float = 0.45
     articles: float = 0.5
     spelling: int = 220
@@ -196,7 +198,7 @@ def study(
     from agents.optim import MuonWithAdamW
 
     optimizer = MuonWithAdamW(
-        model.named_parameters(), plan.lr, plan.lr * 0.15, weight_decay=0.01, embedding_lr=plan.lr * 2.5
+        model.named_parameters(), plan.lr, plan.lr * 0.15, weight_decay=plan.decay, embedding_lr=plan.lr * 2.5
     )
     full = [group["lr"] for group in optimizer.param_groups]
     start, begun = 0, time.perf_counter()
