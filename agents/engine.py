@@ -33,7 +33,8 @@ from gog_env.episode import Episode, Turn
 
 # isort: split
 from agents.engine_rereading import RereadingWriter
-from agents.engine_writer import CachedWriter, Sampling, Stream, can_continue
+from agents.engine_sampling import Sampling, Stream
+from agents.engine_writer import CachedWriter, can_continue
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Rollout:
         logprobs: for each of `completion_ids` the log-probability of a sampled token in the model's full
             distribution at the temperature (at 1 for greedy decoding); 0 for others. Picture tokens are never
             sampled; their share, as good as none, is not taken out of the distribution.
+        entropies: for each of `completion_ids` the entropy of the distribution that a sampled token was drawn from (in
+            nats); 0 for others, and unless pictures were to be kept, as both are for training.
         pictures: all pictures in order, as patches; empty unless they were to be kept.
         prompt_pictures: how many of them are the prompt's.
         truncated: "tokens" or "turns" if it ran out of them without an answer, else None.
@@ -60,6 +63,7 @@ class Rollout:
     completion_ids: list[int] = field(default_factory=list)
     sampled: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    entropies: list[float] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     prompt_pictures: int = 0
     truncated: str | None = None
@@ -112,7 +116,8 @@ class Engine:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
         if max_completion is not None and max_completion < 1:
             raise ValueError(f"max_completion must be at least 1, not {max_completion}")
-        sampling = Sampling(temperature, self.chat.ends, self.never, self.chat.tokenizer.pad_token_id or 0)
+        pad = self.chat.tokenizer.pad_token_id or 0
+        sampling = Sampling(temperature, self.chat.ends, self.never, pad, spread=keep_pictures)
         waiting = enumerate(episodes)
         members: Counter[str] = Counter()
         playing: list[_Playing] = []
@@ -175,6 +180,7 @@ class Engine:
             rollout.completion_ids += turn.ids
             rollout.sampled += [1] * len(turn.ids)
             rollout.logprobs += turn.logprobs
+            rollout.entropies += turn.entropies
             actions.append(tool_call.parse(self.chat.text(turn.ids), self.card, rollout.episode.picture.size))
         searching = time.perf_counter()
         turns = step_clearly([one.rollout.episode for one in playing], actions, index)
@@ -204,6 +210,7 @@ class Engine:
             rollout.completion_ids += ids
             rollout.sampled += [0] * len(ids)
             rollout.logprobs += [0.0] * len(ids)
+            rollout.entropies += [0.0] * len(ids)
             if rollout.pictures:
                 rollout.pictures += pictures
         return ended
@@ -234,7 +241,7 @@ def play_rollouts(
         seed: of the sampling, one number or several (such as a run's seed and its step).
         max_completion: tokens of a rollout after its prompt, results included; None for no limit.
         batch_size: episodes played side by side; fresh ones join at the next turn.
-        keep_pictures: rollouts keep their pictures' patches, which training needs and which take memory.
+        keep_pictures: rollouts keep their pictures' patches, which training needs and which take memory, and entropies.
 
     Returns:
         The rollouts in the order of the episodes.

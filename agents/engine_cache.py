@@ -31,6 +31,13 @@ class SlotCache(Cache):
         self._rows: Any = None
         self._slots: Any = None
         self._window = (0, 0, 0)
+        self._used = 0  # no row has anything behind so many slots
+
+    def clear(self, keep: bool) -> None:
+        """Forgets what is in it; the memory too, unless it is to be kept."""
+        self._used = 0
+        if not keep:
+            self.store = None
 
     def reserve(self, like: Any, rows: int, slots: int) -> None:
         """Makes room for `rows` rollouts of `slots` tokens; what is there stays.
@@ -69,6 +76,7 @@ class SlotCache(Cache):
         last = first_row + len(owners)
         for number, layer in enumerate(prompts.layers):
             length = layer.keys.shape[2]
+            self._used = max(self._used, length)
             self.store[2 * number, first_row:last, :, :length] = layer.keys[which]
             self.store[2 * number + 1, first_row:last, :, :length] = layer.values[which]
 
@@ -77,7 +85,7 @@ class SlotCache(Cache):
         assert self.store is not None, "reserve comes first"
         device = self.store.device
         here, there = torch.tensor(ones, device=device), torch.tensor(others, device=device)
-        used = self.store[:, :, :, : self._window[2]]  # nothing lies behind what was last shown
+        used = self.store[:, :, :, : self._used]
         kept = used[:, here]
         used[:, here] = used[:, there]
         used[:, there] = kept
@@ -86,7 +94,7 @@ class SlotCache(Cache):
         """Makes row `rows[i]` the i-th, for all i."""
         assert self.store is not None, "reserve comes first"
         if list(rows) != list(range(len(rows))):
-            used = self.store[:, :, :, : self._window[2]]
+            used = self.store[:, :, :, : self._used]
             used[:, : len(rows)] = used[:, torch.tensor(rows, device=self.store.device)]
 
     def place(self, first: int, last: int, slots: torch.Tensor, length: int) -> torch.Tensor:
@@ -105,7 +113,7 @@ class SlotCache(Cache):
         shown = min(-(-length // _STEP) * _STEP, self.store.shape[3])
         self._rows = torch.arange(first, last, device=slots.device)
         self._slots = slots[:, 0] if slots.shape[1] == 1 else slots
-        self._window = (first, last, shown)
+        self._window, self._used = (first, last, shown), max(self._used, shown)
         hidden = torch.arange(shown, device=slots.device) > slots[:, None, :, None]
         return torch.zeros(hidden.shape, dtype=self.store.dtype, device=slots.device).masked_fill_(
             hidden, float("-inf")

@@ -1,6 +1,6 @@
 """Writes turns by reading the whole chat again each time: slow, and right for any image-text-to-text class.
 
-The tokens are chosen by the same rule and the same numbers as in `agents.engine_writer`, inside `generate`.
+The tokens are chosen by the same rule and the same numbers as everywhere (`agents.engine_sampling`), inside `generate`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,24 @@ import numpy as np
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList
 
-from agents.engine_writer import Sampling, Stream, Written, choose
+from agents.engine_sampling import Sampling, Stream, Written, choose
 
 
 class _Chooser(LogitsProcessor):
-    """Leaves of each row's logits only the token that our own rule chooses, and keeps its log-probability."""
+    """Leaves of each row's logits only the token that our own rule chooses, and keeps how likely it was."""
 
     def __init__(self, numbers: torch.Tensor | None, sampling: Sampling) -> None:
         self.numbers, self.sampling = numbers, sampling
         self.logprobs: list[torch.Tensor] = []
+        self.entropies: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
         """Chooses the next token of each row."""
         step = len(self.logprobs)
-        tokens, logprobs = choose(scores, self.sampling, None if self.numbers is None else self.numbers[:, step])
+        numbers = None if self.numbers is None else self.numbers[:, step]
+        tokens, logprobs, entropies = choose(scores, self.sampling, numbers)
         self.logprobs.append(logprobs)
+        self.entropies.append(entropies)
         return torch.full_like(scores, float("-inf")).scatter_(1, tokens[:, None], 0.0)
 
 
@@ -70,10 +73,11 @@ class RereadingWriter:
             )  # fmt: skip
         logprobs = torch.stack(chooser.logprobs, dim=1).tolist()
         written = []
-        for new, values, limit in zip(output[:, width:].tolist(), logprobs, limits, strict=True):
+        entropies = torch.stack(chooser.entropies, dim=1).tolist()
+        for new, values, spread, limit in zip(output[:, width:].tolist(), logprobs, entropies, limits, strict=True):
             end = next((place for place, token in enumerate(new) if token in sampling.ends), len(new) - 1)
             length = min(end + 1, limit)
-            written.append(Written(new[:length], values[:length]))
+            written.append(Written(new[:length], values[:length], spread[:length]))
         for stream, one in zip(streams, written, strict=True):
             stream.ids += one.ids
         return written

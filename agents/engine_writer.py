@@ -12,7 +12,6 @@ logits in the seventh digit, so a token may differ where a number falls that clo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,78 +19,12 @@ import torch
 from transformers.cache_utils import DynamicCache
 
 from agents.engine_cache import SlotCache
-from agents.engine_chat import Picture, Prompt
+from agents.engine_chat import Picture
+from agents.engine_sampling import Sampling, Stream, Written, batches, choose
 
 #: Rows leave the batch when at least this share of it has ended its turn.
 _LEAVE = 0.125
 _VISION_BATCH = 64
-
-
-@dataclass(eq=False)
-class Stream:
-    """The tokens of one rollout as the model reads and writes them.
-
-    Attributes:
-        prompt: what it begins with; members of a group share the object.
-        ids: all tokens so far.
-        pictures: all pictures so far, in the order of their places.
-        read: how many tokens the model has read, `seen` how many pictures.
-        position: of the next token, the same in time, height and width.
-        row: in the cache; -1 before the prompt is read.
-    """
-
-    prompt: Prompt
-    ids: list[int]
-    pictures: list[Picture]
-    read: int = 0
-    seen: int = 0
-    position: int = 0
-    row: int = -1
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How tokens are chosen: `temperature` 0 takes the likeliest; `ends` end a turn; `never` are not written."""
-
-    temperature: float
-    ends: list[int]
-    never: list[int]
-    pad: int = 0
-
-
-@dataclass
-class Written:
-    """One turn: its tokens, and the log-probability of each in the model's full distribution at the temperature."""
-
-    ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-
-
-def choose(logits: torch.Tensor, sampling: Sampling, numbers: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Chooses a token for each row and says how likely it was.
-
-    Args:
-        logits: (rows, vocabulary).
-        sampling: temperature and tokens that are never written.
-        numbers: one for each row, uniform in 0..1 (float64); not needed at temperature 0.
-
-    Returns:
-        Tokens and log-probabilities, each (rows,).
-    """
-    scaled = logits.float() / (sampling.temperature or 1.0)
-    allowed = scaled
-    if sampling.never:
-        allowed = scaled.clone()
-        allowed[:, sampling.never] = float("-inf")
-    if sampling.temperature > 0:
-        assert numbers is not None
-        below = torch.cumsum(torch.softmax(allowed, dim=-1, dtype=torch.float64), dim=-1)
-        tokens = torch.searchsorted(below, numbers[:, None] * below[:, -1:], right=True)[:, 0]
-        tokens = tokens.clamp_(max=scaled.shape[1] - 1)
-    else:
-        tokens = allowed.argmax(dim=-1)
-    chosen = scaled.gather(1, tokens[:, None])[:, 0]
-    return tokens, chosen - torch.logsumexp(scaled, dim=-1)
 
 
 def can_continue(model: Any) -> bool:
@@ -127,8 +60,7 @@ class CachedWriter:
     def reset(self) -> None:
         """Forgets all rollouts; keeps its memory on a CPU, where it is dear to make and cheap to keep."""
         self.live = []
-        if self.device.type != "cpu":
-            self.cache.store = None
+        self.cache.clear(keep=self.device.type == "cpu")
 
     def drop(self, streams: Sequence[Stream]) -> None:
         """Forgets rollouts that have ended."""
@@ -157,7 +89,8 @@ class CachedWriter:
         with torch.no_grad():
             self._look([picture for stream in streams for picture in stream.pictures[stream.seen :]])
             if old:
-                logits.append(self._read_on(old))
+                old, parts = self._by_length(old)
+                logits += [self._read_on(old[first:last], first) for first, last in parts]
             if new:
                 logits.append(self._read_prompts(new))
             self.live = [*old, *new]
@@ -214,8 +147,22 @@ class CachedWriter:
             stream.position = following[owner]
         return logits[torch.tensor(owners, device=self.device)]
 
-    def _read_on(self, streams: list[Stream]) -> torch.Tensor:
-        """Reads what was added since each rollout's last turn, as one chunk."""
+    def _by_length(self, streams: list[Stream]) -> tuple[list[Stream], list[tuple[int, int]]]:
+        """Orders rows by how much they have to read, if that saves padding, and says which are read together."""
+        lengths = [len(stream.ids) - stream.read for stream in streams]
+        parts = list(batches(lengths))
+        if len(parts) == 1:
+            return streams, [(0, len(streams))]
+        order = [row for part in parts for row in part]
+        self.cache.move(order)
+        streams = [streams[row] for row in order]
+        for row, stream in enumerate(streams):
+            stream.row = row
+        ends = np.cumsum([len(part) for part in parts]).tolist()
+        return streams, list(zip([0, *ends[:-1]], ends, strict=True))
+
+    def _read_on(self, streams: list[Stream], first: int) -> torch.Tensor:
+        """Reads what was added since each rollout's last turn, as one chunk; `first` is their first row."""
         pieces = [stream.ids[stream.read :] for stream in streams]
         pictures = [stream.pictures[stream.seen :] for stream in streams]
         ids = self._padded(pieces)
@@ -224,7 +171,7 @@ class CachedWriter:
         length = max(stream.read for stream in streams) + ids.shape[1]
         self.cache.grow(length)
         positions, following = self.positions(pieces, pictures, [stream.position for stream in streams])
-        mask = self.cache.place(0, len(streams), slots, length)
+        mask = self.cache.place(first, first + len(streams), slots, length)
         flat = [picture for some in pictures for picture in some]
         hidden = self._hidden(ids, positions, flat, self.cache, mask)
         for stream, position in zip(streams, following, strict=True):
@@ -274,13 +221,14 @@ class CachedWriter:
         draws = None if numbers is None else torch.from_numpy(numbers).to(device)
         tokens_out = torch.zeros((count, longest), dtype=torch.long, device=device)
         logprobs_out = torch.zeros((count, longest), device=device)
+        entropies_out = torch.zeros_like(logprobs_out)
         lengths = torch.zeros(count, dtype=torch.long, device=device)
         writing, ended = count, torch.zeros(count, dtype=torch.bool, device=device)
         most = int(slots.max())
         for step in range(longest):
             who = places[:writing]
-            tokens, logprobs = choose(logits, sampling, None if draws is None else draws[who, step])
-            tokens_out[who, step], logprobs_out[who, step] = tokens, logprobs
+            tokens, logprobs, entropies = choose(logits, sampling, None if draws is None else draws[who, step])
+            tokens_out[who, step], logprobs_out[who, step], entropies_out[who, step] = tokens, logprobs, entropies
             now = ~ended[:writing]
             lengths[who] += now
             ended[:writing] |= torch.isin(tokens, ends) | (left[:writing] <= step + 1)
@@ -298,7 +246,18 @@ class CachedWriter:
             logits = self.head(hidden[:, -1])
             slots[:writing] += going  # rows that have ended write to the same slot, which nothing reads
             positions[:writing] += going
-        return self._collect(tokens_out.tolist(), logprobs_out.tolist(), lengths.tolist(), slots, positions, places)
+        written = [
+            Written(ids[:length], values[:length], spread[:length])
+            for ids, values, spread, length in zip(
+                tokens_out.tolist(), logprobs_out.tolist(), entropies_out.tolist(), lengths.tolist(), strict=True
+            )
+        ]
+        for row, (stream, slot, position, place) in enumerate(
+            zip(live, slots.tolist(), positions.tolist(), places.tolist(), strict=True)
+        ):
+            stream.row, stream.read, stream.position = row, slot, position
+            stream.ids += written[place].ids
+        return written
 
     def _part(self, over: list[bool], tables: list[torch.Tensor]) -> list[int]:
         """Moves rows that have ended behind those that go on; returns which rows now stand in front, in order."""
@@ -316,20 +275,6 @@ class CachedWriter:
                 rows[hole] = mover
                 self.live[hole], self.live[mover] = self.live[mover], self.live[hole]
         return rows
-
-    def _collect(
-        self, tokens: list, logprobs: list, lengths: list[int], slots: Any, positions: Any, places: Any
-    ) -> list[Written]:
-        written = [
-            Written(ids[:length], values[:length])
-            for ids, values, length in zip(tokens, logprobs, lengths, strict=True)
-        ]
-        for row, (stream, slot, position, place) in enumerate(
-            zip(self.live, slots.tolist(), positions.tolist(), places.tolist(), strict=True)
-        ):
-            stream.row, stream.read, stream.position = row, slot, position
-            stream.ids += written[place].ids
-        return written
 
 
 def look(body: Any, pictures: Sequence[Picture], device: Any) -> list[Any]:

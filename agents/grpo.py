@@ -184,6 +184,8 @@ class EngineTrainer(PolicyTrainer):
         self._engine: Engine | None = None
         self._rollouts: list[Rollout] = []
         self._rows: list[int] = []
+        self._silent: list[bool] = []
+        self._flat = torch.zeros(0, dtype=torch.bool)
         super().__init__(**more)
 
     def finished(self, completions: Any, columns: dict[str, Any]) -> list[Episode]:
@@ -193,8 +195,18 @@ class EngineTrainer(PolicyTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Numbers the rollouts, so that whatever TRL makes of the batch still knows them."""
         output = super()._generate_and_score_completions(inputs)
+        output["advantages"].masked_fill_(self._flat, 0.0)
         output["rollout"] = torch.arange(len(self._rollouts), device=self.accelerator.device)
         return output
+
+    def _calculate_rewards(self, *given: Any, **options: Any) -> torch.Tensor:
+        """Notes which groups are all alike: their advantages are 0, where TRL's are what rounding leaves of that."""
+        rewards = super()._calculate_rewards(*given, **options)
+        groups = rewards[:, 0].view(-1, self.num_generations)
+        alike = (groups.amax(1) - groups.amin(1) < 1e-6).repeat_interleave(self.num_generations)
+        first = self.accelerator.process_index * len(self._mine)
+        self._flat = alike[first : first + len(self._mine)]
+        return rewards
 
     def _generate(self, prompts: list) -> tuple[Any, ...]:
         """Plays the rollouts of this process; their pictures stay with them until log-probabilities are wanted."""
@@ -265,6 +277,10 @@ class EngineTrainer(PolicyTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Any:
         self._rows = inputs["rollout"].tolist()
+        self._silent = []
+        if self.beta == 0.0 and not self._entropy_bonus_enabled and "old_per_token_logps" not in inputs:
+            heard = (inputs["completion_mask"] * inputs["tool_mask"]).any(dim=1) & (inputs["advantages"] != 0)
+            self._silent = (~heard).tolist()
         return super()._compute_loss(model, inputs)
 
     def _get_per_token_logps_and_entropies(
@@ -281,10 +297,8 @@ class EngineTrainer(PolicyTrainer):
         """TRL's log-probabilities and entropies, by the fast way where it is open, else by TRL's with the pictures."""
         rollouts = [self._rollouts[row] for row in self._rows]
         if self.shares_prompts and not compute_aux_loss:
-            assert self._engine is not None and isinstance(self._engine.writer, CachedWriter)
-            with self.accelerator.autocast():
-                unwrapped = self.accelerator.unwrap_model(model)
-                logps, entropies = token_logprobs(unwrapped, self._engine.writer, rollouts, logits_to_keep)
+            silent = self._silent if torch.is_grad_enabled() else []
+            logps, entropies = self._shared(model, rollouts, logits_to_keep, silent)
             return logps, entropies if compute_entropy else None, None
         shown = [picture for one in rollouts for picture in one.pictures]
         if shown:
@@ -299,6 +313,30 @@ class EngineTrainer(PolicyTrainer):
         return super()._get_per_token_logps_and_entropies(
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **pictures
         )
+
+    def _shared(
+        self, model: Any, rollouts: list[Rollout], width: int, silent: list[bool]
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """`token_logprobs`, but for rollouts whose part in the loss is 0: theirs are those of when they were sampled.
+
+        The policy is still the one that sampled then (TRL has no older log-probabilities to compare with), and nothing
+        but the logged entropy comes of them.
+        """
+        assert self._engine is not None and isinstance(self._engine.writer, CachedWriter)
+        unwrapped = self.accelerator.unwrap_model(model)
+        rows = [row for row, quiet in enumerate(silent) if not quiet] or [0] if silent else range(len(rollouts))
+        with self.accelerator.autocast():
+            logps, entropies = token_logprobs(unwrapped, self._engine.writer, [rollouts[row] for row in rows], width)
+        if len(rows) == len(rollouts):
+            return logps, entropies
+        device, heard = logps.device, torch.tensor(list(rows), device=logps.device)
+
+        def kept(values: list[list[float]]) -> torch.Tensor:
+            return torch.tensor([one + [0.0] * (width - len(one)) for one in values], device=device)
+
+        whole = kept([one.logprobs for one in rollouts]).index_copy(0, heard, logps)
+        spread = kept([one.entropies for one in rollouts])
+        return whole, spread if entropies is None else spread.index_copy(0, heard, entropies)
 
     @property
     def shares_prompts(self) -> bool:
@@ -326,21 +364,3 @@ def whole_weights(model: torch.nn.Module) -> Iterator[None]:
         for part in parts:
             part.set_reshard_after_forward(True, recurse=False)
             part.reshard()
-
-
-@contextlib.contextmanager
-def calls_of_any_depth(tokenizer: Any) -> Any:
-    """Lets TRL take a call that is nested too deeply for malformed text, as it is, instead of stopping the run."""
-    original = tokenizer.parse_response
-
-    def parse_response(*given: Any, **options: Any) -> Any:
-        try:
-            return original(*given, **options)
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-
-    tokenizer.parse_response = parse_response
-    try:
-        yield
-    finally:
-        del tokenizer.parse_response

@@ -8,38 +8,20 @@ order of sums. The head, temperature and entropy are those of TRL (`add_fused_lm
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import DynamicCache
 
+from agents.engine_sampling import batches
 from agents.engine_writer import features_of, look
 
 if TYPE_CHECKING:
     from agents.engine import Rollout
     from agents.engine_chat import Picture
     from agents.engine_writer import CachedWriter
-
-#: A batch holds lengths down to this share of its longest, and at least so many rollouts.
-_LIKE, _LEAST = 0.75, 8
-
-
-def batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Groups rows of about one length.
-
-    >>> list(batches([10, 11, 100, 12, 10, 11, 10, 12, 99]))
-    [[2, 8, 3, 7, 1, 5, 0, 4], [6]]
-    """
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
-        if len(batch) >= _LEAST and lengths[row] < _LIKE * lengths[batch[0]]:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 def token_logprobs(

@@ -10,7 +10,8 @@ the reward it was trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from agents.card import PolicyCard
@@ -135,3 +136,21 @@ def episode_rewards(
     if on_episodes is not None:
         on_episodes(episodes)
     return [episode.reward_parts.total for episode in episodes]
+
+
+@contextlib.contextmanager
+def calls_of_any_depth(tokenizer: Any) -> Iterator[None]:
+    """Lets TRL take a call that is nested too deeply for malformed text, as it is, instead of stopping the run."""
+    original = tokenizer.parse_response
+
+    def parse_response(*given: Any, **options: Any) -> Any:
+        try:
+            return original(*given, **options)
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+
+    tokenizer.parse_response = parse_response
+    try:
+        yield
+    finally:
+        del tokenizer.parse_response

@@ -98,9 +98,9 @@ def train(
     settings = settings or RlSettings(**changes)
     settings.check_tasks(len(tasks))
     from agents.curriculum import make_curriculum
-    from agents.grpo import EngineTrainer, PolicyTrainer, calls_of_any_depth
+    from agents.grpo import EngineTrainer, PolicyTrainer
     from agents.logs import JsonLinesLog, quiet
-    from agents.tools import GlanceOrGazeTools
+    from agents.tools import GlanceOrGazeTools, calls_of_any_depth
 
     by_id = {task.id: task for task in tasks}
     curriculum = curriculum or make_curriculum("uniform", list(by_id), None, settings.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch
 from agents import engine
 from agents.engine import Engine, play_rollouts
 from agents.engine_rereading import RereadingWriter
-from agents.engine_writer import Sampling, choose
+from agents.engine_sampling import Sampling, choose
 from agents.lmm import LmmPolicy, picture_tokens
 from agents.nano.architecture import TEMPLATE
 from agents.rollout import run_episodes
@@ -63,7 +64,13 @@ def test_logprobs_are_those_of_one_plain_forward_pass(
 ) -> None:
     model, processor, card = make(family, folder / family)
     options: dict[str, Any] = {"temperature": 0.8, "seed": 3, "keep_pictures": True}
-    rollouts = play_rollouts(model, processor, card, episodes(colours, 3), colours.index(), **options)
+    made = Engine(model, processor, card)
+    # Many tokens end a turn here, so that rollouts part and meet again at every length, from one token on.
+    made.chat.ends = [processor.tokenizer.eos_token_id, *range(10, 250, 12)]
+    played = dict(made.play(episodes(colours, 3), colours.index(), batch_size=8, **options))
+    rollouts = [played[place] for place in range(len(played))]
+    turns = [len(list(run)) for one in rollouts for wrote, run in itertools.groupby(one.sampled) if wrote]
+    assert min(turns) == 1 and max(turns) >= 12
     pictures = [len(one.pictures) for one in rollouts]
     assert max(pictures) >= 2 and max(len(one.episode.turns) for one in rollouts) == 4
     assert {one.truncated for one in rollouts} >= {"turns"}
@@ -108,17 +115,20 @@ def test_reading_everything_again_writes_the_same(folder: Path, colours: SimpleN
 def test_tokens_are_drawn_by_their_probabilities() -> None:
     torch.manual_seed(0)
     logits, count = torch.randn(1, 12) * 2, 40_000
-    sampling = Sampling(0.7, [0], [3, 5])
+    sampling = Sampling(0.7, [0], [3, 5], spread=True)
     numbers = (torch.arange(count, dtype=torch.float64) + 0.5) / count
-    tokens, logprobs = choose(logits.expand(count, -1), sampling, numbers)
+    tokens, logprobs, entropies = choose(logits.expand(count, -1), sampling, numbers)
     allowed = logits[0].clone()
     allowed[[3, 5]] = -torch.inf
     expected = torch.softmax(allowed.double() / 0.7, 0) * count
     assert (torch.bincount(tokens, minlength=12) - expected).abs().max() <= 1
     torch.testing.assert_close(logprobs, torch.log_softmax(logits[0] / 0.7, 0)[tokens])
-    greedy, _ = choose(logits, Sampling(0.0, [0], [int(logits.argmax())]), None)
-    assert greedy == allowed.scatter(0, logits.argmax(), -torch.inf).argmax() or int(greedy) != int(logits.argmax())
-    edge, _ = choose(logits, Sampling(1.0, [0], [11]), torch.tensor([1 - 1e-16], dtype=torch.float64))
+    expected = torch.distributions.Categorical(logits=logits[0] / 0.7).entropy()
+    torch.testing.assert_close(entropies[0], expected)
+    best, second = logits[0].topk(2).indices.tolist()
+    for never, chosen in (([], best), ([best], second)):
+        assert int(choose(logits, Sampling(0.0, [0], never), None)[0]) == chosen
+    edge, *_ = choose(logits, Sampling(1.0, [0], [11]), torch.tensor([1 - 1e-16], dtype=torch.float64))
     assert int(edge) != 11
 
 

@@ -101,6 +101,38 @@ def test_loss_and_gradients_are_those_of_trl(folder: Path, colours: SimpleNamesp
             assert values == pytest.approx(also[name], abs=1e-5), name
 
 
+def test_groups_that_are_all_alike_are_left_out_and_nothing_changes(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def counted(model: Any, writer: Any, rollouts: list[Rollout], width: int) -> Any:
+        read.append(len(rollouts))
+        return token_logprobs(model, writer, rollouts, width)
+
+    monkeypatch.setattr(grpo, "token_logprobs", counted)
+    model, processor, card = make("qwen3_vl", folder)
+    tasks = colours.tasks[1:3]
+    drawn = make_curriculum("uniform", [task.id for task in tasks], None, 0).draw(2)
+    order = [next(task for task in tasks if task.id == name) for name in drawn]
+    scripts = [*GROUP[:3], ["<answer>no</answer>"], *[[LOOK, GAZE, "<answer>no</answer>"]] * 4]
+    rollouts = scripted(model, processor, card, order, colours.index(), scripts, group=4)
+    results = []
+    for fast in (False, True):
+        made = trainer(folder, tasks, tmp_path / f"{fast}", fast)
+        if fast:
+            made._engine = grpo.Engine(made.model, processor, card)
+        batch = with_rollouts(made, rollouts, fast)
+        read.clear()
+        loss = made._compute_loss(made.model, batch)
+        loss.backward()
+        results.append((loss, {name: one.grad for name, one in made.model.named_parameters() if one.grad is not None}))
+        assert read == ([4] if fast else []), "the second group was not read again"
+    torch.testing.assert_close(results[0][0], results[1][0], atol=1e-6, rtol=0)
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(gradient, results[1][1][name], atol=2e-6, rtol=1e-3, msg=name)
+
+
 def test_the_loss_falls_on_what_was_written_and_not_on_what_was_cut_off(
     folder: Path, colours: SimpleNamespace, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from agents import train_rl
 from agents.card import PolicyCard
 from agents.curriculum import make_curriculum
 from agents.engine import Engine, Rollout
-from agents.engine_writer import Written
+from agents.engine_sampling import Written
 from agents.lmm import load_model
 from agents.rl_settings import RlSettings
 from agents.tools import GlanceOrGazeTools
@@ -64,7 +64,7 @@ class Scripted:
             ids = self.chat.tokenizer(next(self.turns[id(stream)]), add_special_tokens=False)["input_ids"]
             ids = [*ids, self.chat.tokenizer.eos_token_id][:limit]
             stream.ids += ids
-            written.append(Written(ids, [-1.0] * len(ids)))
+            written.append(Written(ids, [-1.0] * len(ids), [0.5] * len(ids)))
         return written
 
 
