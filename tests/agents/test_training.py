@@ -146,7 +146,7 @@ def test_the_loss_of_trls_own_loop_falls_on_the_sampled_tokens_only(
         config=episode_config(card), engine="trl", group_size=4, groups=2, temperature=0.4, max_completion=768,
     )  # fmt: skip
     [batch] = scored
-    pictures, spans = 0, []
+    spans = []
     for ids, kept, written in zip(batch["completion_ids"], batch["completion_mask"], batch["tool_mask"], strict=True):
         pieces = itertools.groupby(zip(ids.tolist(), (kept * written).tolist(), strict=True), key=lambda pair: pair[1])
         for counts, piece in pieces:
@@ -154,11 +154,9 @@ def test_the_loss_of_trls_own_loop_falls_on_the_sampled_tokens_only(
             if counts:
                 spans.append(tokens)
                 assert processor.tokenizer.decode(tokens).count("<|im_end|>") <= 1
-            else:
-                pictures += tokens.count(model.config.image_token_id)
         assert not (ids[(kept * written).bool()] == model.config.image_token_id).any()
     assert sorted(spans) == sorted(sampled), "every sampled token counts, and no other"
-    assert pictures > 0 and len(spans) > 8, "crops came back, and the model went on"
+    assert len(spans) > 8, "results came back, and the model went on"
 
 
 def test_rl_needs_as_many_tasks_as_a_step_takes(nano_folder: Path, world: SimpleNamespace, tmp_path: Path) -> None:
@@ -171,7 +169,7 @@ def test_rl_needs_as_many_tasks_as_a_step_takes(nano_folder: Path, world: Simple
 def test_a_call_nested_too_deeply_is_text_and_not_the_end_of_the_run(nano_folder: Path) -> None:
     from trl.chat_template_utils import parse_response
 
-    from agents.grpo import calls_of_any_depth
+    from agents.tools import calls_of_any_depth
 
     tokenizer = load_model(nano_folder)[1].tokenizer
     ids = tokenizer(f"<tool_call>\n{'[' * 100_000}{']' * 100_000}\n</tool_call><|im_end|>")["input_ids"]
