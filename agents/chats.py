@@ -35,6 +35,7 @@ def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any
     for message in messages:
         content = message["content"]
         blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        blocks = [block for block in blocks if block.get("text") != ""]  # a template may take it for something said
         rest = []
         for block in blocks:
             if block["type"] == "image":

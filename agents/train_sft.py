@@ -19,8 +19,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agents import recipes
 from agents.dialects import tool_call
 from agents.options import above_zero, natural, positive, reporter
+from agents.processes import finished_model, processes
 from agents.settings import check_out, default_model, open_world, run_facts, run_folder, write_json
 from index.errors import ModelError, TaskError, cli
 
@@ -127,7 +129,7 @@ def train(
         max_grad_norm=1.0,
         assistant_only_loss=False,  # the collator sees to it
         max_length=None,
-        gradient_checkpointing=bool(lora_rank),
+        gradient_checkpointing=bool(lora_rank) or tools is not None,  # a model that reads schemas is a large one
         bf16=precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         logging_steps=max(1, min(20, steps // 20)),
@@ -151,8 +153,7 @@ def train(
     )
     quiet(trainer)
     trainer.train()
-    trained = trainer.accelerator.unwrap_model(trainer.model)
-    return trained.merge_and_unload() if peft else trained
+    return finished_model(trainer, bool(peft))
 
 
 def steps_of(chats: int, epochs: float, step: int) -> int:
@@ -201,16 +202,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=natural, default=0, help="seed of the run (default: 0)")
     parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
     parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
-    options = parser.parse_args(argv)
+    recipes.add_options(parser)
+    given = recipes.expand(argv, "sft")
+    options = parser.parse_args(given)
     if options.preset:
         parser.set_defaults(**PRESETS[options.preset])
-        options = parser.parse_args(argv)
+        options = parser.parse_args(given)
     if options.steps is None and options.epochs is None:
         options.steps = _STEPS
     if options.optimizer == "muon" and options.lora_rank:
         parser.error("--optimizer muon trains whole matrices; with --lora-rank use adamw")
+    if options.dry_run is not None:
+        from agents.dry_run import show
+
+        return show(options, "sft")
     check_out(options.out, options.force)
 
+    import torch
     from datasets import concatenate_datasets
 
     from agents.chats import read_chats
@@ -218,7 +226,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from agents.lmm import load_model
 
     start = time.perf_counter()
-    model, processor, card = load_model(options.model or default_model())
+    # As in train_rl: what is trained stays in float32; the frozen base of adapters is bfloat16 on CUDA.
+    dtype = "bfloat16" if torch.cuda.is_available() and options.lora_rank else "float32"
+    model, processor, card = load_model(options.model or default_model(), dtype)
+    first, _ = processes()
     with run_folder(options.out, options.force) as folder:
         tables = options.demos
         if not tables:
@@ -233,13 +244,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
             seed=options.seed, log=folder / "log.jsonl", precision=options.precision, report_to=options.report_to,
         )  # fmt: skip
-        trained.save_pretrained(folder / "model")
-        processor.save_pretrained(folder / "model")
-        card.save(folder / "model")
-        facts = run_facts("agents.train_sft", argv, options)
-        write_json(
-            folder / "run.json", {**facts, "chats": len(chats), "seconds": round(time.perf_counter() - start, 1)}
-        )
+        if first:
+            trained.save_pretrained(folder / "model")
+            processor.save_pretrained(folder / "model")
+            card.save(folder / "model")
+            facts = run_facts("agents.train_sft", argv, options)
+            facts |= {"chats": len(chats), "seconds": round(time.perf_counter() - start, 1)}
+            write_json(folder / "run.json", facts)
+    if not first:
+        return 0
     final = [json.loads(line) for line in (Path(options.out) / "log.jsonl").read_text().splitlines()]
     loss = next((row["loss"] for row in reversed(final) if "loss" in row), float("nan"))
     done = max((row["step"] for row in final if "step" in row), default=0)

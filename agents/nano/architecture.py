@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.dialects.templates import RESPONSE_TEMPLATE
 from index import torchvision_ops  # noqa: F401  (must come before transformers' processors)
 
 PATCH, MERGE, HEAD = 16, 2, 64
@@ -50,22 +51,6 @@ PHRASES = (
     '<tool_call>\n{"name": "glance", "arguments": {}}\n</tool_call>',
 )  # fmt: skip
 COORDINATES = tuple(f"{before}{value}" for before in ("[", ", ") for value in range(0, 1001, 10))
-# How TRL and transformers read a tool call back out of the text (the layout of Qwen3).
-RESPONSE_TEMPLATE: dict[str, Any] = {
-    "defaults": {"role": "assistant"},
-    "start_anchor": "<|im_start|>assistant\n",
-    "fields": {
-        "reasoning_content": {"open": "<think>", "close_pattern": r"</think>\s*", "content": "text"},
-        "tool_calls": {
-            "open": "<tool_call>",
-            "close_pattern": r"</tool_call>\s*",
-            "repeats": True,
-            "content": "json",
-            "transform": {"type": "function", "function": "{content}"},
-        },
-        "content": {"close_pattern": r"<\|im_end\|>\s*", "content": "text"},
-    },
-}
 
 
 @dataclass(frozen=True)
