@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from agents.nano import lessons
+from agents.nano.reading import reading
 from agents.nano.school import Desk, forward
 from index.images import iou
 
@@ -38,9 +38,7 @@ def examine(model: Any, desk: Desk, seed: int = 5) -> dict[str, float]:
                 rng = np.random.default_rng([43, seed, sort == "looking", place])
                 world = int(rng.integers(len(desk.worlds)))
                 made.append(
-                    desk.look(rng, 980, 1000)
-                    if sort == "looking"
-                    else (lessons.reading(desk.worlds[world], rng), world)
+                    desk.look(rng, 980, 1000) if sort == "looking" else (reading(desk.worlds[world], rng), world)
                 )
             batch = desk.batch(made, 0.0)
             with torch.no_grad():

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from agents.card import NANO
-from agents.nano import architecture, lessons, scenes, school
+from agents.nano import architecture, lessons, looking, scenes, school
 from agents.options import natural, positive
 from agents.settings import run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
@@ -62,7 +62,7 @@ def tokenizer_of(
     for world, table in zip(worlds, tables, strict=True):
         texts += [article(world.nation(i), world) for i in range(min(articles, len(world)))]
         for i in range(min(asked, len(table.rows))):
-            said = lessons.looking(table.rows[i], i, world, rng).stretches
+            said = looking.looking(table.rows[i], i, world, rng).stretches
             texts += [one.text.replace(lessons.IMAGE, "") for one in said]
     reasons = [thoughts.SEEN, thoughts.WRONG_BANNER, thoughts.BADLY_FRAMED, thoughts.CLOSER, thoughts.OTHER_TITLE,
                thoughts.NOT_THIS, thoughts.THIS, thoughts.NO_SUCH, "unknown"]  # fmt: skip

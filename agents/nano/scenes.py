@@ -43,7 +43,8 @@ class Scenes:
 
     Attributes:
         rows: one dictionary a scene: the task's `id`, `question`, `kind`, `answers`; `boxes` (one a banner, 0..1),
-            `words` (for each banner pairs of sort and phrase), `visual` (pairs of question and answer).
+            `words` (for each banner pairs of sort and phrase), `bears` (for each banner what one sees on it, the
+            largest first), `visual` (pairs of question and answer).
         patches: `uint8[count, patches, values]`, memory-mapped.
         grid: rows and columns of patches.
     """
@@ -130,6 +131,7 @@ def _told(asked: Asked, i: int) -> dict[str, Any]:
         "setting": asked.scene.setting,
         "boxes": [placed.box for placed in asked.scene.placed],
         "words": [[(one.by, one.phrase) for one in words] for words in found],
+        "bears": [[one.phrase for one in features(banner)] for banner in banners],
         "visual": _visual(asked, found, np.random.default_rng([31, i])),
     }
 

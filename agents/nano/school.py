@@ -19,8 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from agents.nano import lessons
+from agents.nano import reading
 from agents.nano.lessons import Lesson, Said
+from agents.nano.looking import looking
 from agents.nano.scenes import Scenes
 from gog_env.world.nations import World
 
@@ -112,23 +113,23 @@ class Desk:
         count = len(self.scenes[world].rows)
         scene = int(rng.integers(count * first // 1000, count * last // 1000))
         row = self.scenes[world].rows[scene]
-        return lessons.looking(row, scene, self.worlds[world], rng), world
+        return looking(row, scene, self.worlds[world], rng), world
 
     def step(self, plan: Plan, step: int, seed: int) -> list[Batch]:
         """The batches of a step: looking, then reading, the long apart from the short."""
         read = ARTICLES if step < plan.articles * plan.steps else 0.0
         looks, texts = [], []
-        looking, reading, names = plan.looking, plan.reading, plan.names
+        scenes, articles, names = plan.looking, plan.reading, plan.names
         if step < plan.spelling:
-            looking, reading, names = plan.looking // 2, 0, 8 * plan.names
+            scenes, articles, names = plan.looking // 2, 0, 8 * plan.names
         elif step >= 2 * plan.spelling:
-            looking, names = plan.looking + 2, 0
-        for place in range(looking):
+            scenes, names = plan.looking + 2, 0
+        for place in range(scenes):
             looks.append(self.look(np.random.default_rng([41, seed, step, place]), 0, 980))
-        for place in range(reading + names):
+        for place in range(articles + names):
             rng = np.random.default_rng([42, seed, step, place])
             world = int(rng.integers(len(self.worlds)))
-            make = lessons.reading if place < reading else lessons.names
+            make = reading.reading if place < articles else reading.names
             texts.append((make(self.worlds[world], rng), world))
         texts.sort(key=lambda made: sum(len(said.text) for said in made[0].stretches))
         half = len(texts) // 2

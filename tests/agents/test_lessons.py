@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from agents import thoughts
-from agents.nano import lessons, scenes
+from agents.nano import lessons, looking, reading, scenes
 from agents.nano.lessons import Lesson
 from gog_env.world.facts import FACTS
 from gog_env.world.nations import World, WorldSpec, make_world
@@ -85,7 +85,7 @@ def test_pointing_says_the_box_of_the_one_banner_meant(packed: scenes.Scenes, wo
     for number, row in enumerate(packed.rows):
         meant = {phrase.format(b=noun): i for i, told in enumerate(row["words"]) for _, phrase in told
                  for noun in ("banner", "flag")}  # fmt: skip
-        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(number))):
+        for read, said in turns(looking.looking(row, number, world, np.random.default_rng(number))):
             question = asked(read)
             if not question.startswith("Where is "):
                 continue
@@ -95,10 +95,25 @@ def test_pointing_says_the_box_of_the_one_banner_meant(packed: scenes.Scenes, wo
     assert pointed > 20
 
 
+def test_descriptions_say_what_each_banner_bears(packed: scenes.Scenes, world: World) -> None:
+    described = 0
+    for number, row in enumerate(packed.rows):
+        for read, said in turns(looking.looking(row, number, world, np.random.default_rng(50 + number))):
+            if not asked(read).startswith("Describe the ") or not BOX.search(said):
+                continue
+            parts = said.split("; ")
+            assert len(parts) == len(row["boxes"])
+            for part, i in zip(parts, looking.in_order(row["boxes"]), strict=True):
+                assert iou(boxes(part)[0], row["boxes"][i]) > 0.85
+                assert part.split("] ")[1] == (", ".join(row["bears"][i][:3]) or looking.NOTHING)
+            described += 1
+    assert described > 4
+
+
 def test_whole_questions_are_planned_in_the_order_of_the_path(packed: scenes.Scenes, world: World) -> None:
     planned = 0
     for number, row in enumerate(packed.rows):
-        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(100 + number))):
+        for read, said in turns(looking.looking(row, number, world, np.random.default_rng(100 + number))):
             question = asked(read)
             if not question.endswith(" Point."):
                 continue
@@ -115,7 +130,7 @@ def test_what_eyes_tell_is_answered_at_once(packed: scenes.Scenes, world: World)
     seen = 0
     for number, row in enumerate(packed.rows):
         told = {question: answer for question, answer in row["visual"]}
-        for read, said in turns(lessons.looking(row, number, world, np.random.default_rng(200 + number))):
+        for read, said in turns(looking.looking(row, number, world, np.random.default_rng(200 + number))):
             if asked(read) in told:
                 assert said == f"<think>{thoughts.SEEN}</think><answer> {told[asked(read)]}</answer>"
                 seen += 1
@@ -127,7 +142,7 @@ def test_answers_and_searches_stand_in_what_was_read(world: World) -> None:
     for seed in range(60):
         rng = np.random.default_rng(seed)
         read = ""
-        for before, said in turns(lessons.reading(world, rng)):
+        for before, said in turns(reading.reading(world, rng)):
             read += before
             if found := re.search(r"<answer> (.*)</answer>", said):
                 assert found.group(1) in read, said
@@ -141,7 +156,7 @@ def test_answers_and_searches_stand_in_what_was_read(world: World) -> None:
 def test_comparisons_are_right(world: World) -> None:
     facts = {world.nation(i).name: world.nation(i).facts for i in range(len(world))}
     for seed in range(25):
-        said = turns(lessons._comparison(world, np.random.default_rng(seed)))
+        said = turns(reading._comparison(world, np.random.default_rng(seed)))
         titles = [re.findall(r"\[1\] (.+?) \(", read)[0] for read, _ in said]
         first, second, outcome, name = re.fullmatch(
             r"<think>(.+) or (.+): (\w+)</think><answer> (.+)</answer>", said[1][1]
@@ -159,10 +174,10 @@ def test_comparisons_are_right(world: World) -> None:
 
 def test_banners_are_listed_row_by_row() -> None:
     grid: list[Any] = [(x, y, x + 0.2, y + 0.2) for y in (0.55, 0.1) for x in (0.7, 0.1, 0.4)]
-    assert lessons.in_order(grid) == [4, 5, 3, 1, 2, 0]
+    assert looking.in_order(grid) == [4, 5, 3, 1, 2, 0]
 
 
 def test_the_same_generator_teaches_the_same(packed: scenes.Scenes, world: World) -> None:
-    for make in (lambda rng: lessons.looking(packed.rows[2], 2, world, rng), lambda rng: lessons.reading(world, rng)):
+    for make in (lambda rng: looking.looking(packed.rows[2], 2, world, rng), lambda rng: reading.reading(world, rng)):
         one, same, other = (make(np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert one == same != other

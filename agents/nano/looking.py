@@ -1,0 +1,141 @@
+"""Lessons in looking: a scene and several turns about it.
+
+To point at the banner that words mean, to see which one a whole question is about and what it asks to find there, to
+answer what eyes alone can tell, and in the end to list all banners and what they bear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from agents import thoughts
+from agents.nano.lessons import (
+    IMAGE,
+    QUESTIONS,
+    TIES,
+    Lesson,
+    box_text,
+    chained,
+    path_of,
+    reply,
+    say,
+    topic_of,
+    user,
+)
+from agents.thoughts import Asking
+from gog_env.world.nations import World
+from gog_env.world.plans import COMPARED
+from gog_env.world.wordings import WORDS, sentence
+
+NOTHING = "nothing plain"
+"""What is said of a banner that bears nothing that could not be mistaken."""
+
+
+def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Generator) -> Lesson:
+    """A scene and several turns about it.
+
+    Args:
+        row: as `scenes.pack` wrote it.
+        scene: its place among the packed scenes.
+        world: of which names are taken.
+        rng: decides what is asked.
+    """
+    noun = str(rng.choice(WORDS))
+    turns: list[tuple[str, str]] = []
+    every = (f"List the {noun}s.", "".join(box_text(row["boxes"][i]) for i in in_order(row["boxes"])))
+    spoken = [(i, by, text.format(b=noun)) for i, told in enumerate(row["words"]) for by, text in told]
+    pointed: set[int] = set()
+    while len(turns) < QUESTIONS - 1:
+        # a box that was said already could be copied: each banner is pointed at once, as long as there are others
+        fresh = [one for one in spoken if one[0] not in pointed]
+        roll = rng.random()
+        if (roll < 0.25 or not fresh) and row["visual"]:
+            asked, answer = row["visual"][int(rng.integers(len(row["visual"])))]
+            turns.append((asked, f"<think>{thoughts.SEEN}</think><answer> {answer}</answer>"))
+        elif not fresh:
+            break
+        elif roll < 0.4:
+            i, _, phrase = _drawn(spoken, rng)
+            turns.append((f"Describe {phrase}.", ", ".join(row["bears"][i]) or NOTHING))
+        elif roll < 0.6:
+            i, _, phrase = _drawn(fresh, rng)
+            pointed.add(i)
+            turns.append((f"Where is {phrase}?", box_text(row["boxes"][i])))
+        elif roll < 0.72 and len({i for i, _, _ in fresh}) > 1:
+            turns.append(_two(fresh, row["boxes"], pointed, rng))
+        elif roll < 0.75 and not pointed:
+            turns.append(_one_of_all(row, noun, world, rng))
+            pointed.update(range(len(row["boxes"])))
+        else:
+            i, _, phrase = _drawn(fresh, rng)
+            pointed.add(i)
+            asked, plan = _asked(phrase, rng)
+            turns.append((f"{asked} Point.", f"<think>{plan}</think>{box_text(row['boxes'][i])}"))
+    turns.append(every if rng.random() < 0.3 else (f"Describe the {noun}s.", _described(row)))
+    first, *rest = turns
+    stretches = [user(f"{IMAGE}{first[0]}"), *reply(first[1])]
+    for asked, answer in rest:
+        stretches += [user(asked), *reply(answer)]
+    return Lesson(tuple(stretches), scene)
+
+
+def _described(row: dict[str, Any]) -> str:
+    """Every banner's box and what one sees on it."""
+    told = [(box_text(row["boxes"][i]), ", ".join(row["bears"][i][:3]) or NOTHING) for i in in_order(row["boxes"])]
+    return "; ".join(f"{box} {words}" for box, words in told)
+
+
+def in_order(boxes: Sequence[Sequence[float]]) -> list[int]:
+    """The banners from the top row to the bottom one, each from left to right.
+
+    >>> in_order([(0.6, 0.5, 0.8, 0.7), (0.1, 0.52, 0.3, 0.7), (0.4, 0.1, 0.5, 0.2)])
+    [2, 1, 0]
+    """
+    left = sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3])
+    found: list[int] = []
+    while left:
+        middle = (boxes[left[0]][1] + boxes[left[0]][3]) / 2
+        row = [i for i in left if boxes[i][1] < middle < boxes[i][3]]
+        found += sorted(row, key=lambda i: boxes[i][0] + boxes[i][2])
+        left = [i for i in left if i not in row]
+    return found
+
+
+def _drawn(spoken: list[tuple[int, str, str]], rng: np.random.Generator) -> tuple[int, str, str]:
+    """A banner's words: first the sort, so that the rare ones are not drowned."""
+    sorts = sorted({by for _, by, _ in spoken})
+    sort = sorts[int(rng.integers(len(sorts)))]
+    fitting = [one for one in spoken if one[1] == sort]
+    return fitting[int(rng.integers(len(fitting)))]
+
+
+def _two(
+    spoken: list[tuple[int, str, str]], boxes: Any, pointed: set[int], rng: np.random.Generator
+) -> tuple[str, str]:
+    one = _drawn(spoken, rng)
+    others = [other for other in spoken if other[0] != one[0] and other[1] == one[1]]
+    two = others[int(rng.integers(len(others)))] if others else next(other for other in spoken if other[0] != one[0])
+    pointed.update((one[0], two[0]))
+    topic = str(rng.choice(sorted(COMPARED)))
+    asked = sentence(say(topic, rng, one=one[2], two=two[2]))
+    told = f"{box_text(boxes[one[0]])}{box_text(boxes[two[0]])}"
+    return f"{asked} Point.", f"<think>{thoughts.find(Asking(topic))}</think>{told}"
+
+
+def _one_of_all(row: dict[str, Any], noun: str, world: World, rng: np.random.Generator) -> tuple[str, str]:
+    shared = str(rng.choice(TIES))
+    other = world.name_at(int(rng.integers(len(world))))
+    asked = sentence(say(f"of_{shared}", rng, b=noun, other=other))
+    boxes = "".join(box_text(row["boxes"][i]) for i in in_order(row["boxes"]))
+    return f"{asked} Point.", f"<think>{thoughts.find(Asking(f'of_{shared}', other=other))}</think>{boxes}"
+
+
+def _asked(phrase: str, rng: np.random.Generator) -> tuple[str, str]:
+    """A question about the nation of a banner or one that relations lead to, and what it asks to find, in order."""
+    path = path_of(rng)
+    topic = topic_of(rng, name=not path)
+    plan = thoughts.find(Asking(topic, tuple(path)))
+    return sentence(chained(topic, path, phrase, rng)), plan
