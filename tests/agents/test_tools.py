@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from agents.card import NANO
+from agents.card import PolicyCard
 from agents.dialects import tool_call
 from agents.tools import GlanceOrGazeTools, episode_rewards
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
@@ -16,11 +16,12 @@ from gog_env.trajectory import record, replay
 from index.errors import GoGError
 from tests.agents.conftest import ColourIndex, make_task
 
+CARD = PolicyCard(system=False, result_side=48, spaced=True)
 LEFT = make_task("left", ("RED",), ((0.1, 0.1, 0.4, 0.6),))
 
 
 def adapter(index: object | None = None, **rules: int | float) -> GlanceOrGazeTools:
-    tools = GlanceOrGazeTools({"left": LEFT}, index or ColourIndex(), EpisodeConfig(**rules), NANO, seed=5)  # type: ignore
+    tools = GlanceOrGazeTools({"left": LEFT}, index or ColourIndex(), EpisodeConfig(**rules), CARD, seed=5)  # type: ignore
     tools.reset(task="left", prompt=[], image=None)
     return tools
 
@@ -74,7 +75,7 @@ def test_its_tools_are_described_to_a_model_as_the_dialects_are() -> None:
 def test_a_gaze_returns_the_crop_and_the_results() -> None:
     blocks = adapter().gaze([100, 100, 400, 600])
     assert [block["type"] for block in blocks] == ["image", "text"]
-    assert blocks[0]["image"].getpixel((3, 3)) == (255, 0, 0) and max(blocks[0]["image"].size) <= NANO.result_side
+    assert blocks[0]["image"].getpixel((3, 3)) == (255, 0, 0) and max(blocks[0]["image"].size) <= CARD.result_side
     assert "Redland is a country." in blocks[1]["text"]
 
 
@@ -118,7 +119,7 @@ def test_what_evaluation_calls_malformed_earns_no_format_in_training(odd: dict) 
     # the same messages in evaluation: one action a message, by the same reader
     episode = Episode(LEFT, EpisodeConfig(max_turns=3, call_cost=0.01), 5)
     for message in (odd, calling(("gaze", BOX)), DONE):
-        step_batch([episode], [tool_call.action_of_message(message, NANO)], ColourIndex())
+        step_batch([episode], [tool_call.action_of_message(message, CARD)], ColourIndex())
     trained = tools._episode
     assert trained is not None and trained.reward_parts == episode.reward_parts
     kinds = [type(turn.action) for turn in trained.turns]
