@@ -133,6 +133,42 @@ def _patterns(key: str) -> tuple[re.Pattern[str], ...]:
     return tuple(found)
 
 
+def survey(boxes: Sequence[Sequence[float]], bears: Sequence[Sequence[str]], most: int = 2) -> str:
+    """What a picture shows, before anything is looked for: row by row, each banner's box and what it bears.
+
+    Words that point at one banner are easier to follow in such a list than in the picture.
+
+    Args:
+        boxes: of the banners, in 0..1.
+        bears: what each bears, the largest first.
+        most: how much of it is said.
+
+    >>> survey([(0.6, 0.1, 0.8, 0.3), (0.1, 0.1, 0.3, 0.3), (0.4, 0.6, 0.5, 0.7)], [["a red cross"], [], ["a star"]])
+    '[100, 100, 300, 300]; [600, 100, 800, 300] a red cross / [400, 600, 500, 700] a star'
+    """
+    told = [f"{_thousandths(box)} {', '.join(parts[:most])}".strip() for box, parts in zip(boxes, bears, strict=True)]
+    return " / ".join("; ".join(told[i] for i in row) for row in rows_of(boxes))
+
+
+def rows_of(boxes: Sequence[Sequence[float]]) -> list[list[int]]:
+    """The numbers of boxes row by row from the top, each row from left to right.
+
+    Boxes are in one row if the middle of its highest one is within their heights.
+    """
+    left = sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3])
+    found: list[list[int]] = []
+    while left:
+        middle = (boxes[left[0]][1] + boxes[left[0]][3]) / 2
+        row = [i for i in left if boxes[i][1] < middle < boxes[i][3]]
+        found.append(sorted(row, key=lambda i: boxes[i][0] + boxes[i][2]))
+        left = [i for i in left if i not in row]
+    return found
+
+
+def _thousandths(box: Sequence[float]) -> str:
+    return f"[{', '.join(str(round(edge * 100) * 10) for edge in box)}]"
+
+
 def find(asking: Asking | None) -> str:
     """The reason of the first look.
 
