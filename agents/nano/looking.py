@@ -1,7 +1,8 @@
 """Lessons in looking: a scene and several turns about it.
 
 To point at the banner that words mean, to see which one a whole question is about and what it asks to find there, to
-answer what eyes alone can tell, and in the end to list all banners and what they bear.
+answer what eyes alone can tell. The first reply begins with a survey, a list of all banners and what they bear: words
+that point at one are easier to follow in a list, and its many words teach to see.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
             pointed.add(i)
             asked, plan = _asked(phrase, rng)
             turns.append((f"{asked} Point.", f"<think>{plan}</think>{box_text(row['boxes'][i])}"))
-    turns.append(every if rng.random() < 0.3 else (f"Describe the {noun}s.", _described(row)))
+    turns = [turns[int(i)] for i in rng.permutation(len(turns))] or [every]
+    asked, answer = turns[0]
+    seen = thoughts.survey(row["boxes"], row["bears"])
+    turns[0] = (asked, _surveyed(seen, answer))
     first, *rest = turns
     stretches = [user(f"{IMAGE}{first[0]}"), *reply(first[1])]
     for asked, answer in rest:
@@ -82,10 +86,11 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
     return Lesson(tuple(stretches), scene)
 
 
-def _described(row: dict[str, Any]) -> str:
-    """Every banner's box and what one sees on it."""
-    told = [(box_text(row["boxes"][i]), ", ".join(row["bears"][i][:3]) or NOTHING) for i in in_order(row["boxes"])]
-    return "; ".join(f"{box} {words}" for box, words in told)
+def _surveyed(seen: str, answer: str) -> str:
+    """The answer behind a survey of the picture: in its thought, or in one of its own."""
+    if answer.startswith("<think>"):
+        return f"<think>{seen}. {answer.removeprefix('<think>')}"
+    return f"<think>{seen}</think>{answer}"
 
 
 def in_order(boxes: Sequence[Sequence[float]]) -> list[int]:
@@ -94,14 +99,7 @@ def in_order(boxes: Sequence[Sequence[float]]) -> list[int]:
     >>> in_order([(0.6, 0.5, 0.8, 0.7), (0.1, 0.52, 0.3, 0.7), (0.4, 0.1, 0.5, 0.2)])
     [2, 1, 0]
     """
-    left = sorted(range(len(boxes)), key=lambda i: boxes[i][1] + boxes[i][3])
-    found: list[int] = []
-    while left:
-        middle = (boxes[left[0]][1] + boxes[left[0]][3]) / 2
-        row = [i for i in left if boxes[i][1] < middle < boxes[i][3]]
-        found += sorted(row, key=lambda i: boxes[i][0] + boxes[i][2])
-        left = [i for i in left if i not in row]
-    return found
+    return [i for row in thoughts.rows_of(boxes) for i in row]
 
 
 def _drawn(spoken: list[tuple[int, str, str]], rng: np.random.Generator) -> tuple[int, str, str]:
