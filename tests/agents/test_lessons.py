@@ -12,7 +12,7 @@ import pytest
 from agents import thoughts
 from agents.nano import lessons, looking, reading, scenes
 from agents.nano.lessons import Lesson
-from gog_env.world.facts import FACTS
+from gog_env.world.facts import FACTS, shown
 from gog_env.world.nations import World, WorldSpec, make_world
 from gog_env.world.plans import COMPARED
 from gog_env.world.wordings import wordings
@@ -92,7 +92,7 @@ def test_pointing_says_the_box_of_the_one_banner_meant(packed: scenes.Scenes, wo
             *_, box = boxes(said)
             assert iou(box, row["boxes"][meant[question[9:-1]]]) > 0.85, question
             pointed += 1
-    assert pointed > 20
+    assert pointed > 12
 
 
 def test_the_first_reply_begins_with_a_survey_of_all_banners(packed: scenes.Scenes, world: World) -> None:
@@ -163,10 +163,8 @@ def test_comparisons_are_right(world: World) -> None:
         assert fact in COMPARED.values() and fact in FACTS
         values = [getattr(facts[title], fact) for title in titles]
         best = min(values) if outcome == "earlier" else max(values)
-        assert name == titles[values.index(best)] and [f"{v:,}" if v > 9999 else str(v) for v in values] == [
-            first,
-            second,
-        ]
+        assert name == titles[values.index(best)]
+        assert [shown(facts[title], fact) for title in titles] == [first, second]
 
 
 def test_banners_are_listed_row_by_row() -> None:
