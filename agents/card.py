@@ -31,6 +31,7 @@ class PolicyCard:
         spaced: write a space before answers and queries, so that they have the same tokens as within a text.
         max_new_tokens: length of one assistant turn at most.
         scores: pictures' hits come with their similarity.
+        survey: the first thought lists what the picture shows, where that is known of a demonstration's task.
         hits, texts, snippet_chars, max_turns: the episode settings that the model was trained with.
     """
 
@@ -48,6 +49,7 @@ class PolicyCard:
     snippet_chars: int = 600
     max_turns: int = 6
     scores: bool = False
+    survey: bool = False
 
     def __post_init__(self) -> None:
         if self.boxes not in BOXES:
@@ -60,7 +62,7 @@ class PolicyCard:
 
 
 NANO = PolicyCard(
-    system=False, result_side=0, spaced=True, max_new_tokens=40, hits=2, max_turns=8, scores=True
+    system=False, result_side=0, spaced=True, max_new_tokens=256, hits=2, max_turns=8, scores=True, survey=True
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
-"""What a demonstrator knows of a task beyond the task itself: what is asked, and where the other banners hang.
+"""What a demonstrator knows of a task beyond the task itself: what is asked, where all banners hang and what they bear.
 
-- Questions are read back (`thoughts.read_question`); boxes are not: the scene is composed once more from (world, split,
+- Questions are read back (`thoughts.read_question`); banners are not: the scene is composed once more from (world, split,
   seed, number), which decide it, and taken only where question and regions come out the same.
 - Tasks can also be made here directly, with as many of each kind as wished for, without writing a folder first. They
   are the same as written ones, pixels included: the scene is packed as JPEG like theirs.
@@ -20,22 +20,24 @@ from typing import Any
 
 import numpy as np
 
-from agents.thoughts import Asking, read_question
+from agents.thoughts import Asking, read_question, rows_of
 from gog_env.actions import from_dict
 from gog_env.tasks import Task
+from gog_env.world.features import features
 from gog_env.world.nations import SPLITS, World, WorldSpec, make_world
 from gog_env.world.plans import pick
 from gog_env.world.presets import SUMMARY, VERSION
 from gog_env.world.questions import KINDS, Asked, ask
-from gog_env.world.scenes import Scene
 from gog_env.world.workers import in_order
 from index.errors import GoGError, TaskError
 from index.images import Box
 
 _JPEG = 90
 """Quality of scenes, as `gog_env.world.write` packs them."""
-Boxes = Callable[[Task], tuple[Box, ...]]
-"""Gives the boxes of all banners of a task's scene in reading order; empty where nobody knows."""
+Banners = tuple[tuple[Box, tuple[str, ...]], ...]
+"""Each banner's box and what one sees on it, the largest first."""
+Shown = Callable[[Task], Banners]
+"""Gives all banners of a task's scene in reading order; empty where nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +47,31 @@ class Case:
     Attributes:
         task: the task.
         asking: what its question asks for; None where eyes alone answer it, or the world did not put it.
-        placed: the boxes of the scene's banners in reading order, where they were known at once.
+        placed: the scene's banners in reading order, where they were known at once.
         scene: finds them else.
     """
 
     task: Task
     asking: Asking | None = None
-    placed: tuple[Box, ...] = ()
-    scene: Boxes | None = field(default=None, repr=False, compare=False)
+    placed: Banners = ()
+    scene: Shown | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def boxes(self) -> tuple[Box, ...]:
-        """The boxes of all banners in reading order, empty where nobody knows. A scene costs some 20 ms."""
+    def banners(self) -> Banners:
+        """All banners in reading order, empty where nobody knows. A scene costs some 20 ms."""
         return self.placed if self.placed or self.scene is None else self.scene(self.task)
 
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """Where they hang."""
+        return tuple(box for box, _ in self.banners)
 
-def in_reading_order(scene: Scene) -> tuple[Box, ...]:
-    """The boxes of a scene's banners, row by row from the top, each from left to right."""
-    boxes = [placed.box for placed in scene.placed]
-    order = [i for row in scene.rows or [] for i in row]
-    if scene.rows is None:  # no plain rows: thirds of the height instead
-        order = sorted(range(len(boxes)), key=lambda i: (round(boxes[i][1] * 3), boxes[i][0]))
-    return tuple(boxes[i] for i in order)
+
+def banners_of(asked: Asked) -> Banners:
+    """The banners of a task that was just put, row by row from the top, each from left to right."""
+    boxes, nations = [placed.box for placed in asked.scene.placed], asked.plan.shown
+    order = (i for row in rows_of(boxes) for i in row)
+    return tuple((boxes[i], tuple(one.phrase for one in features(nations[i].banner))) for i in order)
 
 
 def make_cases(
@@ -152,25 +157,25 @@ def _case(asked: Asked, name: str) -> Case:
     plan = asked.plan
     known = plan.kind != "visual"
     asking = Asking(plan.topic, plan.path, plan.other.name if plan.other else "") if known else None
-    return Case(task, asking, in_reading_order(asked.scene))
+    return Case(task, asking, banners_of(asked))
 
 
 # tasks that are written already
 
 
-def cases_of(tasks: Sequence[Task], boxes: Boxes | None = None) -> list[Case]:
+def cases_of(tasks: Sequence[Task], shown: Shown | None = None) -> list[Case]:
     """What is known of written tasks.
 
     Args:
         tasks: of the world or not.
-        boxes: finds the boxes of a scene, when they are asked for.
+        shown: finds the banners of a scene, when they are asked for.
     """
     world = {task.id: read_question(task.question) for task in tasks if task.kind in KINDS and task.kind != "visual"}
-    return [Case(task, world.get(task.id), scene=boxes) for task in tasks]
+    return [Case(task, world.get(task.id), scene=shown) for task in tasks]
 
 
-def boxes_in(path: str | Path | None) -> Boxes | None:
-    """What finds the boxes of the tasks in a folder that `python -m gog_env.world` wrote; None for other folders.
+def shown_in(path: str | Path | None) -> Shown | None:
+    """What finds the banners of the tasks in a folder that `python -m gog_env.world` wrote; None for other folders.
 
     Args:
         path: the folder of a split, beside which lies `world.json`; None: the embedded world's training tasks.
@@ -191,7 +196,7 @@ def boxes_in(path: str | Path | None) -> Boxes | None:
     return found if same and folder.name in SPLITS else None
 
 
-def _composed(spec: WorldSpec, split: str, seed: int, kind: str | None, task: Task) -> tuple[Box, ...]:
+def _composed(spec: WorldSpec, split: str, seed: int, kind: str | None, task: Task) -> Banners:
     number = task.id.rpartition("-")[2]
     try:
         asked = _ask(spec, split, seed, int(number), kind)
@@ -199,7 +204,7 @@ def _composed(spec: WorldSpec, split: str, seed: int, kind: str | None, task: Ta
         return ()
     regions = [tuple(region) for region in asked.fields["regions"]]
     same = asked.fields["question"] == task.question and regions == [tuple(region) for region in task.regions]
-    return in_reading_order(asked.scene) if same else ()
+    return banners_of(asked) if same else ()
 
 
 def by_kind(cases: Sequence[Case], shares: Mapping[str, float], seed: int = 0) -> list[Case]:

@@ -17,12 +17,12 @@ import argparse
 import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from agents.card import NANO, PolicyCard, load_card
-from agents.cases import Case, boxes_in, by_kind, cases_of
+from agents.cases import Case, shown_in, by_kind, cases_of
 from agents.chats import row_of_chat, stored_picture, write_chats
 from agents.dialects import tool_call
 from agents.options import less_than_half, natural, positive, share, shares
@@ -162,6 +162,7 @@ def write_demonstrations(
         TaskError: none was; then nothing is written.
     """
     tally = tally if tally is not None else Tally()
+    manner = replace(manner or Manner(), survey=card.survey)
     shown = demonstrate(tasks, index, episode_config(card), seed, manner=manner, tally=tally)
     if not write_chats(chat_rows(shown, card), path):
         raise TaskError(
@@ -174,7 +175,7 @@ def known_cases(
     tasks: Sequence[Task], path: str | None, wanted: Mapping[str, float] | None = None, seed: int = 0
 ) -> list[Case]:
     """What is known of tasks from a folder (None: the embedded world's training tasks), in shares by kind."""
-    cases = cases_of(tasks, boxes_in(path))
+    cases = cases_of(tasks, shown_in(path))
     return by_kind(cases, wanted, seed) if wanted else cases
 
 

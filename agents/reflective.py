@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,12 +47,14 @@ class Manner:
         rephrase: share of the text searches whose first query is wrong.
         looseness: every edge moves by at most this share of the box's side.
         closer: looks again at most, where the index brings another document for the right box.
+        survey: the first thought begins with a list of the banners, where they are known.
     """
 
     reflection: float = 0.25
     rephrase: float = 0.08
     looseness: float = 0.01
     closer: int = 3
+    survey: bool = False
 
 
 class ReflectiveOracle:
@@ -95,6 +97,9 @@ class ReflectiveOracle:
         wrong: set[int] = set()
         try:
             action, mistake = next(steps)
+            if self._manner.survey and not view.turns and case.banners:
+                seen = thoughts.survey(*zip(*case.banners, strict=True))
+                action = replace(action, thought=f"{seen}. {action.thought}")
             for number, turn in enumerate(view.turns):
                 wrong |= {number} if mistake else set()
                 script.turns.append(turn)

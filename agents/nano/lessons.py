@@ -26,7 +26,7 @@ from gog_env.world.wordings import wordings
 
 TIES = ("borders", "former_ruler", "ally", "rival", "partner")
 """What an intersection may ask for."""
-QUESTIONS = 6
+QUESTIONS = 7
 """Questions that are asked about one picture or one article."""
 
 

@@ -48,31 +48,23 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
     turns: list[tuple[str, str]] = []
     every = (f"List the {noun}s.", "".join(box_text(row["boxes"][i]) for i in in_order(row["boxes"])))
     spoken = [(i, by, text.format(b=noun)) for i, told in enumerate(row["words"]) for by, text in told]
-    pointed: set[int] = set()
-    while len(turns) < QUESTIONS - 1:
-        # a box that was said already could be copied: each banner is pointed at once, as long as there are others
-        fresh = [one for one in spoken if one[0] not in pointed]
+    while len(turns) < QUESTIONS - 1 and (spoken or row["visual"]):
         roll = rng.random()
-        if (roll < 0.25 or not fresh) and row["visual"]:
+        if not spoken or (roll < 0.22 and row["visual"]):
             asked, answer = row["visual"][int(rng.integers(len(row["visual"])))]
             turns.append((asked, f"<think>{thoughts.SEEN}</think><answer> {answer}</answer>"))
-        elif not fresh:
-            break
-        elif roll < 0.4:
+        elif roll < 0.3:
             i, _, phrase = _drawn(spoken, rng)
             turns.append((f"Describe {phrase}.", ", ".join(row["bears"][i]) or NOTHING))
-        elif roll < 0.6:
-            i, _, phrase = _drawn(fresh, rng)
-            pointed.add(i)
+        elif roll < 0.5:
+            i, _, phrase = _drawn(spoken, rng)
             turns.append((f"Where is {phrase}?", box_text(row["boxes"][i])))
-        elif roll < 0.72 and len({i for i, _, _ in fresh}) > 1:
-            turns.append(_two(fresh, row["boxes"], pointed, rng))
-        elif roll < 0.75 and not pointed:
+        elif roll < 0.65 and len({i for i, _, _ in spoken}) > 1:
+            turns.append(_two(spoken, row["boxes"], rng))
+        elif roll < 0.68:
             turns.append(_one_of_all(row, noun, world, rng))
-            pointed.update(range(len(row["boxes"])))
         else:
-            i, _, phrase = _drawn(fresh, rng)
-            pointed.add(i)
+            i, _, phrase = _drawn(spoken, rng)
             asked, plan = _asked(phrase, rng)
             turns.append((f"{asked} Point.", f"<think>{plan}</think>{box_text(row['boxes'][i])}"))
     turns = [turns[int(i)] for i in rng.permutation(len(turns))] or [every]
@@ -110,13 +102,10 @@ def _drawn(spoken: list[tuple[int, str, str]], rng: np.random.Generator) -> tupl
     return fitting[int(rng.integers(len(fitting)))]
 
 
-def _two(
-    spoken: list[tuple[int, str, str]], boxes: Any, pointed: set[int], rng: np.random.Generator
-) -> tuple[str, str]:
+def _two(spoken: list[tuple[int, str, str]], boxes: Any, rng: np.random.Generator) -> tuple[str, str]:
     one = _drawn(spoken, rng)
     others = [other for other in spoken if other[0] != one[0] and other[1] == one[1]]
     two = others[int(rng.integers(len(others)))] if others else next(other for other in spoken if other[0] != one[0])
-    pointed.update((one[0], two[0]))
     topic = str(rng.choice(sorted(COMPARED)))
     asked = sentence(say(topic, rng, one=one[2], two=two[2]))
     told = f"{box_text(boxes[one[0]])}{box_text(boxes[two[0]])}"

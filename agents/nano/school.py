@@ -155,7 +155,7 @@ def rate(plan: Plan, step: int) -> float:
 
     >>> plan = Plan(steps=100, steady=0.5)
     >>> [round(rate(plan, step), 2) for step in (0, 30, 49, 75, 99)]
-    [0.03, 0.97, 1.0, 0.51, 0.03]
+    [0.03, 0.97, 1.0, 0.5, 0.02]
     """
     warm = min(1.0, (step + 1) / 32)
     left = (plan.steps - step) / (plan.steps * (1 - plan.steady))

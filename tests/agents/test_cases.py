@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agents.cases import Case, boxes_in, by_kind, cases_of, check_shares, in_reading_order, make_cases
+from agents.cases import Case, shown_in, by_kind, cases_of, check_shares, make_cases
+from agents.thoughts import rows_of
 from gog_env.tasks import read_tasks
 from gog_env.world.nations import WorldSpec, make_world
 from gog_env.world.write import write_world
@@ -32,24 +33,24 @@ def test_made_cases_are_the_written_tasks_to_the_pixel(folder: Path) -> None:
     assert [case.task for case in made] == list(written)
     assert [picture_hash(c.task.picture()) for c in made] == [picture_hash(t.picture()) for t in written]
     assert list(make_cases(make_world(SPEC), "train", 3, seed=3, start=5)) == made[5:8], "each by its number alone"
-    found = cases_of(written, boxes_in(folder / "train"))
-    assert [(case.asking, case.boxes) for case in found] == [(case.asking, case.boxes) for case in made]
+    found = cases_of(written, shown_in(folder / "train"))
+    assert [(case.asking, case.banners) for case in found] == [(case.asking, case.banners) for case in made]
     assert any(len(case.boxes) > 1 for case in made)
 
 
 def test_boxes_are_found_only_where_the_scene_is_the_same(folder: Path, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    find, task = boxes_in(folder / "train"), read_tasks(folder / "train")[0]
+    find, task = shown_in(folder / "train"), read_tasks(folder / "train")[0]
     assert find is not None and find(task)
     assert find(replace(task, question="Another?")) == find(replace(task, id="mine")) == ()
-    assert boxes_in(tmp_path / "train") is None, "nothing beside it says how it was made"
+    assert shown_in(tmp_path / "train") is None, "nothing beside it says how it was made"
     summary = json.loads((folder / "world.json").read_text())
     (tmp_path / "world.json").write_text(json.dumps({**summary, "version": -1}))
-    assert boxes_in(tmp_path / "train") is None, "another version draws other scenes"
+    assert shown_in(tmp_path / "train") is None, "another version draws other scenes"
     (tmp_path / "world.json").write_text("{}")
-    assert boxes_in(tmp_path / "train") is None
-    assert boxes_in(None) is not None, "the embedded world is known"
+    assert shown_in(tmp_path / "train") is None
+    assert shown_in(None) is not None, "the embedded world is known"
 
 
 def test_reading_order_is_row_by_row() -> None:
@@ -57,13 +58,7 @@ def test_reading_order_is_row_by_row() -> None:
         tops = [box[1] for box in case.boxes]
         assert case.task.kind == "intersection" and case.task.regions[0] in case.boxes
         assert tops[0] < min(box[3] for box in case.boxes)
-    from types import SimpleNamespace
-
-    boxes = [(0.6, 0.1, 0.8, 0.3), (0.1, 0.12, 0.3, 0.3), (0.3, 0.6, 0.5, 0.8)]
-    placed = [SimpleNamespace(box=box) for box in boxes]
-    rows = SimpleNamespace(placed=placed, rows=[[1, 0], [2]])
-    loose = SimpleNamespace(placed=placed, rows=None)
-    assert in_reading_order(rows) == in_reading_order(loose) == (boxes[1], boxes[0], boxes[2])  # type: ignore[arg-type]
+        assert list(case.boxes) == [case.boxes[i] for row in rows_of(case.boxes) for i in row]
 
 
 def test_shares_decide_how_many_of_each_kind_are_made() -> None:

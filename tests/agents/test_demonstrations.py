@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents.card import NANO
-from agents.cases import Case, make_cases
+from agents.cases import Banners, Case, make_cases
 from agents.chats import read_chats, write_chats
 from agents.demonstrations import (
     Demonstration,
@@ -23,7 +23,7 @@ from agents.demonstrations import (
 from agents.proof import replays, was_read, was_seen
 from agents.reflective import DOUBT, Manner, ReflectiveOracle
 from agents.settings import episode_config
-from agents.thoughts import Asking
+from agents.thoughts import Asking, survey
 from gog_env.actions import Action, Answer, Gaze, Glance, Search
 from gog_env.episode import Episode, EpisodeConfig, step_batch
 from gog_env.tasks import Task
@@ -31,7 +31,7 @@ from gog_env.world.nations import WorldSpec, make_world
 from gog_env.world.write import write_knowledge
 from index.build import build_index
 from index.errors import TaskError
-from index.images import iou
+from index.images import Box, iou
 from index.knowledge import Hit, KnowledgeIndex
 
 FULL = (0.05, 0.1, 0.95, 0.9)
@@ -105,6 +105,11 @@ class Leading:
         return [self._told(hits) for hits in self._index.search_text(queries, k)]  # type: ignore[attr-defined]
 
 
+def bare(*boxes: Box) -> Banners:
+    """Banners on which nothing can be named."""
+    return tuple((box, ()) for box in boxes)
+
+
 def test_questions_of_the_world_are_answered_with_their_own_reasons(colours: SimpleNamespace) -> None:
     left, right, gold = Gaze(colours.left), Gaze(colours.right), Answer("gold")
     both = (colours.left, colours.right)
@@ -113,8 +118,8 @@ def test_questions_of_the_world_are_answered_with_their_own_reasons(colours: Sim
         Case(task("name", ("RED",), (colours.left,)), Asking("name")),
         Case(task("hops", ("BLUE", "GREEN", "GREY"), (colours.right,), "hop_2"), Asking("capital", ("ally", "rival"))),
         Case(task("older", ("RED", "BLUE"), both, "compare"), Asking("older")),
-        Case(task("shared", ("BLUE",), (colours.right,)), Asking("of_rival", other="Amon"), both),
-        Case(task("first", ("RED",), (colours.left,)), Asking("of_borders", other="Amon"), both),
+        Case(task("shared", ("BLUE",), (colours.right,)), Asking("of_rival", other="Amon"), bare(*both)),
+        Case(task("first", ("RED",), (colours.left,)), Asking("of_borders", other="Amon"), bare(*both)),
         Case(task("unknown", (), (colours.left,), calls=(left,), answers=("unknown",)), Asking("ruler")),
     ]
     cases = [replace(case, task=replace(case.task, question=f"Which, {case.task.id}?")) for case in cases]
@@ -136,14 +141,15 @@ def test_questions_of_the_world_are_answered_with_their_own_reasons(colours: Sim
 def test_the_one_of_many_is_found_within_the_turns_at_any_place(colours: SimpleNamespace) -> None:
     boxes = tuple((i / 10, 0.0, i / 10 + 0.09, 0.1) for i in range(8)) + (colours.right,)
     cases = [
-        Case(colours.task(f"{i}", ("BLUE",), (colours.right,)), Asking("of_rival", other="A"), boxes) for i in range(20)
+        Case(colours.task(f"{i}", ("BLUE",), (colours.right,)), Asking("of_rival", other="A"), bare(*boxes))
+        for i in range(20)
     ]
     taken = shown(colours, *cases, texts=3)
     assert len(taken) == 1, "the rest are near-duplicates"
     cases = [replace(case, task=replace(case.task, question=f"Which is it, {case.task.id}?")) for case in cases]
     lengths = {len(turns) for turns in shown(colours, *cases).values()}
     assert lengths == {8}, "it comes last in reading order, after six others that were drawn"
-    cases = [replace(case, placed=(colours.right, *boxes[:8])) for case in cases]
+    cases = [replace(case, placed=bare(colours.right, *boxes[:8])) for case in cases]
     assert {len(turns) for turns in shown(colours, *cases).values()} == {2}
     blind = [replace(case, placed=()) for case in cases]
     assert shown(colours, *blind) == {}, "to look at the right one at once would be luck"
@@ -187,7 +193,7 @@ def many(task: Task, count: int = 40) -> list[Task]:
 
 def test_wrong_looks_are_noticed_put_right_and_marked(colours: SimpleNamespace) -> None:
     both = (colours.left, colours.right)
-    cases = [Case(task, Asking("name"), both) for task in many(colours.task("one", ("RED",), (colours.left,)))]
+    cases = [Case(task, Asking("name"), bare(*both)) for task in many(colours.task("one", ("RED",), (colours.left,)))]
     reasons = set()
     for one in demonstrations(colours, *cases, manner=ALWAYS):
         turns = [turn.action for turn in one.episode.turns]
@@ -283,15 +289,16 @@ def test_wrong_queries_are_noticed_and_put_right(colours: SimpleNamespace) -> No
 
 def test_mistakes_are_in_the_chat_and_marked(colours: SimpleNamespace, tmp_path: Path) -> None:
     both = (colours.left, colours.right)
-    cases = [Case(task, Asking("name"), both) for task in many(colours.task("one", ("RED",), (colours.left,)), 8)]
-    kept = demonstrations(colours, *cases, manner=Manner(reflection=0.5))
+    cases = [Case(task, Asking("name"), bare(*both)) for task in many(colours.task("one", ("RED",), (colours.left,)), 8)]
+    kept = demonstrations(colours, *cases, manner=Manner(reflection=0.5, survey=True))
     mistakes = [one.mistakes for one in kept]
     assert {frozenset(), frozenset({0})} == set(mistakes)
     assert write_chats(chat_rows(kept, NANO), tmp_path / "demos.parquet") == len(kept)
     for row, wrong in zip(read_chats(tmp_path / "demos.parquet"), mistakes, strict=True):
         said = [message for message in row["messages"] if message["role"] == "assistant"]
         assert {i for i, message in enumerate(said) if message.get("train") is False} == wrong
-        assert said[0]["content"][0]["text"] == "<think>find its name</think>"
+        thought = said[0]["content"][0]["text"]
+        assert thought == f"<think>{survey([colours.left, colours.right], [(), ()])}. find its name</think>"
         assert all("train" not in message for message in row["messages"] if message["role"] != "assistant")
 
 
@@ -337,7 +344,7 @@ def test_what_does_not_come_back_again_is_found_out(colours: SimpleNamespace) ->
 
 def test_looks_depend_on_seed_and_task_only(colours: SimpleNamespace) -> None:
     def boxes(seed: int, tasks: Iterable[Task]) -> list:
-        kept = demonstrations(colours, *tasks, seed=seed, manner=Manner(reflection=0.5))
+        kept = demonstrations(colours, *tasks, seed=seed, manner=Manner(reflection=0.5, survey=True))
         return [turn.action for one in kept for turn in one.episode.turns if isinstance(turn.action, Gaze)]
 
     one, all_of_them = boxes(3, colours.tasks[1:2]), boxes(3, colours.tasks)
