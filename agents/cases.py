@@ -1,7 +1,7 @@
-"""What a demonstrator knows of a task beyond the task itself: what is asked, where all banners hang and what they bear.
+"""What a demonstrator knows of a task beyond itself: what is asked, where all banners hang and what they bear.
 
-- Questions are read back (`thoughts.read_question`); banners are not: the scene is composed once more from (world, split,
-  seed, number), which decide it, and taken only where question and regions come out the same.
+- Questions are read back (`thoughts.read_question`), banners are not: the scene is composed once more from (world,
+  split, seed, number), which decide it, and taken only where question and regions come out the same.
 - Tasks can also be made here directly, with as many of each kind as wished for, without writing a folder first. They
   are the same as written ones, pixels included: the scene is packed as JPEG like theirs.
 - Tasks that are not the world's are cases too: nothing more is known of them.

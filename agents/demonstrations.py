@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.card import NANO, PolicyCard, load_card
-from agents.cases import Case, shown_in, by_kind, cases_of
+from agents.cases import Case, by_kind, cases_of, shown_in
 from agents.chats import row_of_chat, stored_picture, write_chats
 from agents.dialects import tool_call
 from agents.options import less_than_half, natural, positive, share, shares

@@ -28,6 +28,7 @@ from agents.dialects import tool_call
 from agents.dialects.pixels import picture_tokens
 from agents.dialects.templates import PIXEL_MODELS, make_ready, qwen2_5_vl_template
 from agents.model_size import Load, Memory, ModelSize, memory, model_size
+from agents.rl_settings import completion_limit
 from agents.settings import default_model, episode_config
 from gog_env.actions import Answer, Gaze
 from gog_env.episode import EpisodeView, Turn, results_text
@@ -251,7 +252,7 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
     parts = _mean(known, options.tasks)
     turn = parts["call"] + parts["result"] + parts["crop"]
     if stage == "rl":
-        room = options.max_completion or (8192 if card.system else 1024)
+        room = completion_limit(options.max_completion, card.system)
         back = (card.max_turns - 1) * (parts["result"] + parts["crop"])
         longest = parts["prompt"] + min(room, card.max_turns * card.max_new_tokens + back)
         typical = min(longest, parts["prompt"] + 2 * turn + parts["answer"])

@@ -51,7 +51,7 @@ class GlanceOrGazeTools:
         episode = self._episode
         if episode is None or len(self._made) >= self._config.max_turns:
             raise ValueError("the episode is over: answer in <answer> tags")
-        action = tool_call.action_of_call(name, arguments, self._card)
+        action = tool_call.action_of_call(name, arguments, self._card, episode.picture.size)
         episode.turns = ()  # what a call finds does not depend on the turns before it
         try:
             turn = step_batch([episode], [action], self._index)[0]
@@ -103,7 +103,7 @@ class GlanceOrGazeTools:
             # The rest never reached this adapter: TRL itself told the model that there is no such call.
             reached = [one for one in functions if not tool_call.call_problem(one["name"], one["arguments"])]
             turns = [turn for _, turn in zip(reached, made, strict=False)]
-            action = tool_call.action_of_message(message, self._card)
+            action = tool_call.action_of_message(message, self._card, episode.picture.size)
             if functions and not turns and number < len(said) and not isinstance(action, Malformed):
                 action = Malformed("the calls ran out")  # more calls than turns: `_call` refused this one
             if turns and not isinstance(action, Malformed):
@@ -116,6 +116,23 @@ class GlanceOrGazeTools:
             if episode.done:
                 break
         return episode
+
+
+class PixelTools(GlanceOrGazeTools):
+    """The same for models that write boxes in pixels; trainers read units off docstrings."""
+
+    def gaze(self, box: list[int]) -> list:
+        """Crop a region of the picture and search with the crop.
+
+        Args:
+            box: The region as [x0, y0, x1, y1] in pixels of the picture.
+        """
+        return super().gaze(box)
+
+
+def tools_for(card: PolicyCard) -> type[GlanceOrGazeTools]:
+    """The adapter whose tools are described in the units of the card's model."""
+    return GlanceOrGazeTools if card.boxes == "thousandths" else PixelTools
 
 
 def episode_rewards(

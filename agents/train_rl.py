@@ -100,7 +100,7 @@ def train(
     from agents.curriculum import make_curriculum
     from agents.grpo import EngineTrainer, PolicyTrainer
     from agents.logs import JsonLinesLog, quiet
-    from agents.tools import GlanceOrGazeTools, calls_of_any_depth
+    from agents.tools import calls_of_any_depth, tools_for
 
     by_id = {task.id: task for task in tasks}
     curriculum = curriculum or make_curriculum("uniform", list(by_id), None, settings.seed)
@@ -122,7 +122,7 @@ def train(
         more = {"index": index, "config": config, "card": card, "seed": settings.seed}
         trainer: Any = EngineTrainer(**ours, **more, mask_truncated=settings.mask_truncated)
     else:
-        factory = lambda: GlanceOrGazeTools(by_id, index, config, card, settings.seed)  # noqa: E731
+        factory = lambda: tools_for(card)(by_id, index, config, card, settings.seed)  # noqa: E731
         with calls_of_any_depth(processor.tokenizer):
             trainer = PolicyTrainer(**ours, environment_factory=factory)
     quiet(trainer)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.cases import Case, shown_in, by_kind, cases_of, check_shares, make_cases
+from agents.cases import Case, by_kind, cases_of, check_shares, make_cases, shown_in
 from agents.thoughts import rows_of
 from gog_env.tasks import read_tasks
 from gog_env.world.nations import WorldSpec, make_world

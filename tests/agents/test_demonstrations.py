@@ -289,7 +289,8 @@ def test_wrong_queries_are_noticed_and_put_right(colours: SimpleNamespace) -> No
 
 def test_mistakes_are_in_the_chat_and_marked(colours: SimpleNamespace, tmp_path: Path) -> None:
     both = (colours.left, colours.right)
-    cases = [Case(task, Asking("name"), bare(*both)) for task in many(colours.task("one", ("RED",), (colours.left,)), 8)]
+    tasks = many(colours.task("one", ("RED",), (colours.left,)), 8)
+    cases = [Case(task, Asking("name"), bare(*both)) for task in tasks]
     kept = demonstrations(colours, *cases, manner=Manner(reflection=0.5, survey=True))
     mistakes = [one.mistakes for one in kept]
     assert {frozenset(), frozenset({0})} == set(mistakes)

@@ -8,7 +8,8 @@ import pytest
 
 from agents.card import PolicyCard
 from agents.dialects import tool_call
-from agents.tools import GlanceOrGazeTools, episode_rewards
+from agents.dialects.pixels import box_units
+from agents.tools import GlanceOrGazeTools, episode_rewards, tools_for
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.episode import Episode, EpisodeConfig, step_batch
 from gog_env.tasks import Tasks
@@ -70,6 +71,23 @@ def test_its_tools_are_described_to_a_model_as_the_dialects_are() -> None:
     schemas = [get_json_schema(tool) for tool in (tools.glance, tools.gaze, tools.search)]
     assert [schema["function"]["name"] for schema in schemas] == ["glance", "gaze", "search"]
     assert schemas == tool_call.TOOLS
+
+
+def test_boxes_in_pixels_are_described_and_read_as_such() -> None:
+    from dataclasses import replace
+
+    from transformers.utils import get_json_schema
+
+    card = replace(CARD, boxes="resized_pixels", min_pixels=28 * 28)
+    tools = tools_for(card)({"left": LEFT}, ColourIndex(), EpisodeConfig(), card)  # type: ignore[arg-type]
+    assert [get_json_schema(tool) for tool in (tools.glance, tools.gaze, tools.search)] == tool_call.tools(card)
+    assert tools_for(CARD) is GlanceOrGazeTools
+    width, height = box_units(card, LEFT.picture().size)
+    box = [round(0.1 * width), round(0.1 * height), round(0.4 * width), round(0.6 * height)]
+    tools.reset(task="left")
+    [reward] = episode_rewards([tools], [rollout(tools, calling(("gaze", {"box": box})), DONE)])
+    gaze = tools._episode.turns[0].action  # type: ignore[union-attr]
+    assert reward == 1.0 and isinstance(gaze, Gaze) and gaze.box == pytest.approx((0.1, 0.1, 0.4, 0.6), abs=0.02)
 
 
 def test_a_gaze_returns_the_crop_and_the_results() -> None:
