@@ -98,7 +98,7 @@ class ReflectiveOracle:
         try:
             action, mistake = next(steps)
             if self._manner.survey and not view.turns and case.banners:
-                seen = thoughts.survey(*zip(*case.banners, strict=True))
+                seen = thoughts.survey(case.boxes, [bears for _, bears in case.banners])
                 action = replace(action, thought=f"{seen}. {action.thought}")
             for number, turn in enumerate(view.turns):
                 wrong |= {number} if mistake else set()

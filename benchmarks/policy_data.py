@@ -12,7 +12,7 @@ Everything lies below a work folder and is made once, by the project's own comma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,8 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
         count = write_chats(answers_only(tasks, card), path)
     else:
         cases = known_cases(tasks, str(folder))
-        manner = Manner() if which == "reflective" else Manner(reflection=0.0, rephrase=0.0, closer=0)
+        usual = Manner() if which == "reflective" else Manner(reflection=0.0, rephrase=0.0, closer=0)
+        manner = replace(usual, survey=card.survey)
         if which == "glances":
             cases = [case for case in cases if not needs_gaze(case.task)]
         shown = demonstrate(cases, index, episode_config(card), manner=manner)
