@@ -27,6 +27,8 @@ from gog_env.world.nations import World
 
 ARTICLES = 0.1
 """Weight of a token that is only read, as long as articles count."""
+REPLIES = 2.0
+"""Weight of a token of a reply to a text, where one to a picture has 1: they are short, and must be right to a letter."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class Desk:
                 at = part.index(self._picture)
                 part = [*part[:at], *[self._picture] * self._places, *part[at + 1 :]]
             ids += part
-            weights += [_weight(said, read)] * len(part)
+            weights += [_weight(said, read, lesson.scene is not None)] * len(part)
         return ids, weights
 
     def batch(self, made: Sequence[tuple[Lesson, int]], read: float) -> Batch:
@@ -144,9 +146,9 @@ class Desk:
         return torch.from_numpy(cuts).float() / 127.5 - 1, torch.tensor([[1, rows, columns]] * len(batch.scenes))
 
 
-def _weight(said: Said, read: float) -> float:
+def _weight(said: Said, read: float, seen: bool) -> float:
     if said.learned:
-        return 1.0
+        return 1.0 if seen else REPLIES
     return read if "<tool_response>" in said.text else 0.0
 
 
@@ -222,7 +224,7 @@ def study(
             logits, targets = forward(model, desk, batch)
             loss = (cross_entropy(logits, targets[:, 0].long(), reduction="none") * targets[:, 1]).sum() / total
             loss.backward()
-            learned = targets[:, 1] == 1
+            learned = targets[:, 1] >= 1
             share = cross_entropy(logits.detach()[learned], targets[learned, 0].long())
             parts.append(float(share))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
