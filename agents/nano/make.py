@@ -118,9 +118,12 @@ def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
 
 
 def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
-    """A table of demonstrations of a world's first training tasks, in the world's own index."""
+    """A table of demonstrations of a world's first training tasks, in the world's own index.
+
+    Boxes are exact: a gaze repeats the box of the survey, which can be copied.
+    """
     from agents.cases import make_cases
-    from agents.demonstrations import Tally, write_demonstrations
+    from agents.demonstrations import Manner, Tally, write_demonstrations
     from gog_env.world.write import write_knowledge
     from index import KnowledgeIndex
     from index.build import build_index
@@ -133,8 +136,8 @@ def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
         write_knowledge(world, place / "kb", jobs=jobs)
     if not (place / "index" / "manifest.json").exists():
         build_index(place / "kb", place / "index", encoder="nano")
-    index, tally = KnowledgeIndex.open(place / "index"), Tally()
-    write_demonstrations(make_cases(world, "train", count, jobs=jobs), index, NANO, path, seed, tally=tally)
+    index, tally, manner = KnowledgeIndex.open(place / "index"), Tally(), Manner(looseness=0.0)
+    write_demonstrations(make_cases(world, "train", count, jobs=jobs), index, NANO, path, seed, manner, tally)
     print(f"world {seed}: {tally}", flush=True)
     return path
 

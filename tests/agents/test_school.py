@@ -36,12 +36,12 @@ def test_only_replies_are_learned_and_articles_count_a_little(desk: school.Desk)
     tokenizer = desk.tokenizer
     for batch in desk.step(PLAN, 1, seed=0):
         for ids, counts in zip(batch.ids, batch.weights, strict=True):
-            learned = tokenizer.decode(ids[counts == 1])
+            learned = tokenizer.decode(ids[counts >= 1])
             little = tokenizer.decode(ids[(counts > 0) & (counts < 1)])
             assert "<|im_start|>" not in learned and "<|image_pad|>" not in learned and learned.endswith("<|im_end|>")
             assert ("<tool_response>" in little) == ("<tool_response>" in tokenizer.decode(ids))
     later = school.Plan(steps=4, looking=2, reading=2, articles=0.1)
-    assert all(set(np.unique(batch.weights)) <= {0.0, 1.0} for batch in desk.step(later, 3, seed=0))
+    assert all(set(np.unique(batch.weights)) <= {0.0, 1.0, school.REPLIES} for batch in desk.step(later, 3, seed=0))
 
 
 def test_a_scene_takes_as_many_places_as_the_model_makes_of_it(desk: school.Desk) -> None:
