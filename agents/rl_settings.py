@@ -67,7 +67,7 @@ class RlSettings:
     scale_rewards: str = "group"
     num_iterations: int = 1
     temperature: float = 1.0
-    max_completion: int = 1024
+    max_completion: int = 1536
     mask_truncated: bool = True
     optimizer: str = "adamw"
     lora_rank: int = 0
@@ -112,7 +112,7 @@ def settings_of(options: argparse.Namespace, **changes: Any) -> RlSettings:
 
 def completion_limit(asked: int | None, system: bool) -> int:
     """Tokens of a rollout after its prompt: as asked, or what suits a nano policy, or one with a system prompt."""
-    return asked or (8192 if system else 1024)
+    return asked or (8192 if system else 1536)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -161,7 +161,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format-weight", type=share, default=0.1, help="λ of the reward (default: %(default)s)")
     parser.add_argument("--call-cost", type=not_negative, default=0.0, help="price of a call (default: %(default)s)")
     parser.add_argument(
-        "--max-completion", type=positive, help="tokens after the prompt (default: nano 1024, others 8192)"
+        "--max-completion", type=positive, help="tokens after the prompt (default: nano 1536, others 8192)"
     )
     parser.add_argument(
         "--mask-truncated", action=argparse.BooleanOptionalAction, default=True,

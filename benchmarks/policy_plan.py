@@ -61,7 +61,7 @@ class Plan:
     flag_rl_steps: int = 60
     unseen: int = 300
     save_every: int = 20
-    max_completion: int = 1024
+    max_completion: int = 1536
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--groups", type=positive, default=12, help="tasks a step (default: %(default)s)")
     parser.add_argument("--group-size", type=several, default=8, help="rollouts a task (default: %(default)s)")
     parser.add_argument("--micro-batch", type=positive, help="rollouts a forward pass (default: all of a step)")
-    parser.add_argument("--max-completion", type=positive, default=1024, help="tokens after the prompt")
+    parser.add_argument("--max-completion", type=positive, default=1536, help="tokens after the prompt")
     parser.add_argument("--temperature", type=above_zero, default=1.0, help="of the sampling (default: %(default)s)")
     parser.add_argument("--steps", type=positive, default=5, help="steps of each that count (default: %(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="of tasks and sampling (default: 0)")
