@@ -23,12 +23,17 @@ from agents.nano import reading
 from agents.nano.lessons import Lesson, Said
 from agents.nano.looking import looking
 from agents.nano.scenes import Scenes
+from agents.nano.sight import Sight
 from gog_env.world.nations import World
 
 ARTICLES = 0.1
 """Weight of a token that is only read, as long as articles count."""
 REPLIES = 2.0
-"""Weight of a token of a reply to a text, where one to a picture has 1: they are short, and must be right to a letter."""
+"""Weight of a token of a reply to a text, where one to a picture has 1: they are short and copy to the letter."""
+
+
+SEEN = 0.5
+"""Weight of the loss of what pictures' tokens give back."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,7 @@ def study(
 
     from agents.optim import MuonWithAdamW
 
+    sight = Sight(model)
     optimizer = MuonWithAdamW(
         model.named_parameters(), plan.lr, plan.lr * 0.15, weight_decay=plan.decay, embedding_lr=plan.lr * 2.5
     )
@@ -210,10 +216,12 @@ def study(
         state = torch.load(kept, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        sight.load_state_dict(state["sight"])
         start = state["step"]
     _cut_log(out / "log.jsonl", start)
     model.train()
     losses: list[float] = []
+    blurred = torch.tensor(1.0)
     for step in range(start, plan.steps):
         for group, lr in zip(optimizer.param_groups, full, strict=True):
             group["lr"] = lr * rate(plan, step)
@@ -223,6 +231,9 @@ def study(
         for batch in batches:
             logits, targets = forward(model, desk, batch)
             loss = (cross_entropy(logits, targets[:, 0].long(), reduction="none") * targets[:, 1]).sum() / total
+            if batch.scenes:
+                blurred = sight.loss(desk.pixels(batch)[0])
+                loss = loss + SEEN * blurred
             loss.backward()
             learned = targets[:, 1] >= 1
             share = cross_entropy(logits.detach()[learned], targets[learned, 0].long())
@@ -230,15 +241,18 @@ def study(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
+        sight.step()
         losses.append(sum(parts) / len(parts))
         last = step + 1 == plan.steps or time.perf_counter() - begun > until
         if (plan.keep and (step + 1) % plan.keep == 0) or last:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            state["sight"] = sight.state_dict()
             torch.save(state, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
         if (step + 1) % 25 == 0 or last:
             row: dict[str, Any] = {"step": step + 1, "loss": sum(losses) / len(losses), "looking": parts[0]}
-            row |= {"reading": parts[-1], "seconds": round(time.perf_counter() - begun, 1)}
+            row |= {"reading": parts[-1], "blurred": float(blurred.detach())}
+            row |= {"seconds": round(time.perf_counter() - begun, 1)}
             losses.clear()
             if exam is not None and plan.exams and ((step + 1) % plan.exams == 0 or step + 1 == plan.steps):
                 from agents.nano.exam import examine

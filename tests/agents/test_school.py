@@ -58,6 +58,7 @@ def test_it_learns(desk: school.Desk, tmp_path: Path) -> None:
     school.study(model, desk, plan, tmp_path)
     first, last = (json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines())
     assert (first["step"], last["step"]) == (25, 50) and last["loss"] < first["loss"] - 1
+    assert last["blurred"] < first["blurred"], "the tokens of pictures tell more and more of the colours"
 
 
 def test_a_broken_off_run_goes_on_to_the_same_weights(desk: school.Desk, tmp_path: Path) -> None:
@@ -84,3 +85,19 @@ def test_an_exam_marks_boxes_and_replies(desk: school.Desk, monkeypatch: pytest.
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
+
+
+def test_tokens_of_a_picture_are_asked_for_the_colours_that_they_cover(desk: school.Desk) -> None:
+    import torch
+    from PIL import Image
+
+    from agents.nano import scenes
+    from agents.nano.sight import cells
+
+    colours = np.zeros((256, 352, 3), dtype=np.uint8)
+    colours[40:48, 64:72] = 200, 100, 50  # a cell of the merged token in row 1, column 2
+    patches, _ = scenes.cut(Image.fromarray(colours))
+    told = cells(torch.from_numpy(patches).float())
+    assert told.shape == (88, 48)
+    lit = told.nonzero()
+    assert set(lit[:, 0].tolist()) == {1 * 11 + 2} and sorted(told[13][told[13] > 0].tolist()) == [50, 100, 200]
