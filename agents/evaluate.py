@@ -14,6 +14,7 @@ import argparse
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,8 +152,7 @@ def load_models(paths: Sequence[str], temperature: float, seed: int) -> list[Any
     models: list[Any] = []
     for path in paths:
         model = LmmPolicy(path, temperature=temperature, seed=seed)
-        if Path(path) == shipped_model():
-            model.name = "nano"
+        model.name = shipped_models().get(Path(path), model.name)
         taken = {*policies.BASELINES, *(other.name for other in models)}
         names = [model.name, *(f"{model.name}-{number}" for number in range(2, len(paths) + 2))]
         model.name = next(name for name in names if name not in taken)
@@ -160,12 +160,13 @@ def load_models(paths: Sequence[str], temperature: float, seed: int) -> list[Any
     return models
 
 
-def shipped_model() -> Path | None:
-    """The folder of the shipped nano policy, None where the installation has none."""
-    try:
-        return default_model()
-    except ModelError:
-        return None
+def shipped_models() -> dict[Path, str]:
+    """The folders of the shipped nano policies and what they are called; those that the installation has."""
+    found = {}
+    for stage in ("sft", "rl"):
+        with suppress(ModelError):
+            found[default_model(stage)] = f"nano-{stage}"
+    return found
 
 
 def parser() -> argparse.ArgumentParser:
@@ -201,8 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser().parse_args(argv)
     names, paths = parse_policies(options.policy or ""), list(options.model)
     if not names and not paths:
-        names, shipped = list(policies.BASELINES), shipped_model()
-        paths = [str(shipped)] if shipped else []
+        names, paths = list(policies.BASELINES), [str(path) for path in shipped_models()]
     rates = PassRates.load(options.rates) if options.rates else None
     models = load_models(paths, options.temperature, options.seed)
     for name in [*names, *(model.name for model in models)]:

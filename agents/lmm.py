@@ -63,6 +63,15 @@ def load_model(path: str | Path, dtype: str = "float32") -> tuple[Any, Any, Poli
     return model.eval(), processor, card
 
 
+def _for_playing(path: str | Path) -> tuple[Any, Any, PolicyCard]:
+    """A model where it is played fastest; trainers choose device and type themselves."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    model, processor, card = load_model(path, "bfloat16" if on_gpu else "float32")
+    return model.to("cuda" if on_gpu else "cpu"), processor, card
+
+
 def _only_cached(path: str) -> bool:
     """Lets a hub id through: False if the hub knows it, True if the hub does not answer but it was loaded before.
 
@@ -134,8 +143,8 @@ class LmmPolicy:
         batch_size: int = 32,
         loaded: tuple[Any, Any, PolicyCard] | None = None,
     ) -> None:
-        """Loads the model unless it is given."""
-        self.model, self.processor, self.card = loaded or load_model(path)
+        """Loads the model unless it is given: onto a GPU in bfloat16 where there is one, else in float32."""
+        self.model, self.processor, self.card = loaded or _for_playing(path)
         self.name = Path(path).name if Path(path).name != "model" else Path(path).parent.name
         self.temperature, self.seed, self.batch_size = temperature, seed, batch_size
         self._engine: Any = None

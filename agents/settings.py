@@ -204,13 +204,16 @@ def write_json(path: str | Path, value: Any) -> None:
     Path(path).write_text(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def default_model() -> Path:
+def default_model(stage: str = "sft") -> Path:
     """The shipped nano policy.
+
+    Args:
+        stage: `base` (knows how to look and read), `sft` (saw demonstrations) or `rl`.
 
     Raises:
         ModelError: its weights are not in the installation.
     """
-    folder = Path(__file__).with_name("nano") / "sft"
+    folder = Path(__file__).with_name("nano") / stage
     if not (folder / "model.safetensors").is_file():
         raise ModelError(f"the shipped nano policy is missing from {folder}; make it with python -m agents.nano.make")
     return folder

@@ -8,16 +8,18 @@ Decisions:
   * `base` comes from lessons alone (`agents.nano.school`), `sft` from demonstrations of the worlds' training tasks by
     `agents.train_sft.train`. Both are kept, because policies that may not gaze, or may not search, start from `base`.
   * Batches of demonstrations hold chats of about one length, so that little is padded.
-  * Every stage leaves its result in `--work`, and what is there is not made again. Weights are kept in bfloat16.
+  * Every stage leaves its result in `--work`, and what is there is not made again; options that would have made it
+    otherwise are refused. Weights are kept in bfloat16.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +28,21 @@ import numpy as np
 from agents.card import NANO
 from agents.nano import architecture, lessons, looking, scenes, school
 from agents.options import natural, positive
-from agents.settings import run_folder, versions, write_json
+from agents.settings import command_line, run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
-from index.errors import cli
+from index.errors import ModelError, TaskError, cli
 
 WORLDS = (1, 2)
 """Seeds of the worlds that it learns from; the embedded world and the presets have 0."""
 MICRO = 8
 """Demonstrations in a forward pass."""
+STAGES = {
+    "scenes": ("nations", "scenes"),
+    "base": ("nations", "scenes", "lessons", "seed"),
+    "demonstrations": ("nations", "demonstrations"),
+    "sft": ("nations", "scenes", "lessons", "demonstrations", "sft", "batch", "lr", "seed"),
+}
+"""What is made, and the options that decide it."""
 
 
 def worlds_of(nations: int) -> list[World]:
@@ -142,6 +151,34 @@ def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
     return path
 
 
+def begin(work: Path, stage: str, options: argparse.Namespace) -> None:
+    """Keeps the options that a stage is made with, and refuses others where it was begun already.
+
+    Raises:
+        ModelError: names the option that differs.
+    """
+    path, given = work / "options.json", {name: getattr(options, name) for name in STAGES[stage]}
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, value in kept.get(stage, given).items():
+        if value != given.get(name):
+            raise ModelError(
+                f"{work} holds {stage} that were made with --{name} {value}, not {given.get(name)}; "
+                "name another --work, or go on with the options that it was begun with"
+            )
+    write_json(path, {**kept, stage: given})
+
+
+@contextmanager
+def timed(work: Path, stage: str) -> Iterator[None]:
+    """Adds to the seconds that a stage has taken over all calls."""
+    path, start = work / "seconds.json", time.perf_counter()
+    try:
+        yield
+    finally:
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        write_json(path, {**kept, stage: round(kept.get(stage, 0) + time.perf_counter() - start)})
+
+
 def by_length(tables: Sequence[Path], steps: int, batch: int, seed: int) -> Any:
     """All demonstrations in the order in which a run takes them: shuffled, then near ones of about one length.
 
@@ -150,6 +187,9 @@ def by_length(tables: Sequence[Path], steps: int, batch: int, seed: int) -> Any:
         steps: optimizer steps.
         batch: chats a step.
         seed: of the order.
+
+    Raises:
+        TaskError: there are too few.
     """
     from datasets import concatenate_datasets
 
@@ -157,6 +197,8 @@ def by_length(tables: Sequence[Path], steps: int, batch: int, seed: int) -> Any:
 
     table = concatenate_datasets([read_chats(path).with_format(None) for path in tables])
     lengths = np.array([_length(chat) for chat in table["messages"]])
+    if len(table) < batch * 4:
+        raise TaskError(f"{len(table)} demonstrations are fewer than 4 batches of {batch}; give more --demonstrations")
     rng = np.random.default_rng([seed, 3])
     order: list[int] = []
     while len(order) < steps * batch:
@@ -202,17 +244,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    start = time.perf_counter()
     work = Path(options.work)
     work.mkdir(parents=True, exist_ok=True)
+    if options.batch % MICRO:
+        parser.error(f"--batch must be a multiple of {MICRO}")
+    for name in STAGES:
+        begin(work, name, options)
     with run_folder(options.out, options.force) as folder:
-        base = make_base(options, work)
-        taught = make_sft(options, work, base)
-        facts: dict[str, Any] = {
-            "command": f"python -m agents.nano.make {' '.join(sys.argv[1:])}".strip(),
-            "versions": versions(),
-        }
-        facts |= {"seconds": round(time.perf_counter() - start), "threads": torch.get_num_threads()}
+        with timed(work, "base"):
+            base = make_base(options, work)
+        with timed(work, "sft"):
+            taught = make_sft(options, work, base)
+        facts: dict[str, Any] = {"command": command_line("agents.nano.make", argv), "versions": versions()}
+        facts |= {"seconds": json.loads((work / "seconds.json").read_text("utf-8")), "threads": torch.get_num_threads()}
         for stage in (base, taught):
             shutil.copytree(stage, folder / stage.name, ignore=shutil.ignore_patterns("checkpoint*", "trainer"))
             write_json(folder / stage.name / "made.json", facts)

@@ -54,8 +54,8 @@ class Plan:
     """
 
     steps: int
-    looking: int = 10
-    reading: int = 8
+    looking: int = 8
+    reading: int = 16
     names: int = 3
     lr: float = 0.02
     decay: float = 0.15

@@ -28,7 +28,7 @@ def test_the_demo_runs_to_its_table(
         settings.default_model()
     except ModelError:
         for module in (settings, train_rl):
-            monkeypatch.setattr(module, "default_model", lambda: nano_folder)
+            monkeypatch.setattr(module, "default_model", lambda stage="sft": nano_folder)
     monkeypatch.setenv("GOG_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "demo"
     for _ in range(2):  # the second demo takes the place of the first
@@ -36,5 +36,8 @@ def test_the_demo_runs_to_its_table(
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("oracle-crop", *demo.NAMES)) and f"everything is in {out}/" in printed
     assert json.loads((out / "nano-SFT-RL" / "metrics.json").read_text())["n"] == 4
+    gain = json.loads((out / "gain.json").read_text())
+    assert gain["n"] == 4 and gain["low"] <= gain["mean"] <= gain["high"]
+    assert "RL over SFT on the same 4 tasks" in printed
     assert json.loads((out / "rl" / "run.json").read_text())["options"]["steps"] == 1
     assert json.loads((out / "run.json").read_text())["command"].startswith("python -m agents.demo --steps 1")

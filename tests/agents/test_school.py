@@ -101,3 +101,22 @@ def test_tokens_of_a_picture_are_asked_for_the_colours_that_they_cover(desk: sch
     assert told.shape == (88, 48)
     lit = told.nonzero()
     assert set(lit[:, 0].tolist()) == {1 * 11 + 2} and sorted(told[13][told[13] > 0].tolist()) == [50, 100, 200]
+
+
+def test_what_was_begun_with_other_options_is_refused(tmp_path: Path) -> None:
+    from argparse import Namespace
+
+    from agents.nano import make
+    from index.errors import ModelError
+
+    options = Namespace(nations=60, scenes=8, lessons=2, demonstrations=4, sft=1, batch=8, lr=0.01, seed=0)
+    for _ in range(2):
+        for stage in make.STAGES:
+            make.begin(tmp_path, stage, options)
+    options.lessons, options.sft = 3, 2
+    make.begin(tmp_path, "scenes", options)
+    with pytest.raises(ModelError, match="holds base that were made with --lessons 2, not 3"):
+        make.begin(tmp_path, "base", options)
+    with make.timed(tmp_path, "base"):
+        pass
+    assert set(json.loads((tmp_path / "seconds.json").read_text())) == {"base"}
