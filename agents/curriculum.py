@@ -24,6 +24,7 @@ import argparse
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from agents.options import above_zero, natural, positive
 from agents.pass_rates import PassRate, PassRates, counted, levels, pool, summary
 from agents.settings import check_file, episode_config, open_world, run_facts, write_json
 from agents.tables import Cell, text_table
-from gog_env.tasks import Task
+from gog_env.tasks import Task, fingerprint_of
 from index.errors import TaskError, cli
 
 __all__ = ["NAMES", "Adaptive", "Curriculum", "PassRate", "PassRates", "levels", "make_curriculum", "measure_rates"]
@@ -275,7 +276,9 @@ def measure_rates(
     outcomes: list[tuple[str, str, float]] = [("", "", 0.0)] * len(repeated)
     for place, episode in play(policy, repeated, index, config, seed, progress=progress):
         outcomes[place] = (episode.task.id, episode.task.kind, episode.reward_parts.accuracy)
-    return counted(outcomes)
+    prints = {task.id: fingerprint_of([task]) for task in tasks}
+    rates = counted(outcomes)
+    return PassRates({name: replace(one, fingerprint=prints[name]) for name, one in rates.items()})
 
 
 def rows(found: Mapping[str, Any]) -> tuple[list[str], list[list[Cell]]]:

@@ -208,6 +208,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in [*names, *(model.name for model in models)]:
         folder_of(options.out, name)
     index, tasks = open_world(options.index, options.tasks, options.split, options.limit)
+    if rates:
+        rates.check(tasks, options.rates)
     index = unreliable(index, options.noise, options.poison, options.seed)
     playing = [*(policies.BASELINES[name](tasks, index, options.seed) for name in names), *models]
 

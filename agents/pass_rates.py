@@ -1,10 +1,11 @@
 """How often a policy passes each task: counts with intervals, levels of difficulty, a file to keep them in.
 
     {"task_id": "train-00007", "kind": "gaze", "passes": 3, "rollouts": 8, "rate": 0.375, "low": 0.137, "high": 0.694,
-     "level": 1}
+     "level": 1, "fingerprint": "5c1fb2c0d3a94e77"}
 
 Decisions: a pass is an accuracy, so that a judge's half point is half a pass. Intervals are Wilson's (1927), which hold
-at 0 and 8 of 8, where the usual ones have no width. Only the counts of the file are read back; the rest is for readers.
+at 0 and 8 of 8, where the usual ones have no width. Only the counts of the file are read back, and the fingerprint of
+the task that they are of: other tasks may have the same ids (`PassRates.check`). The rest is for readers.
 
 Levels are those of the Glance-or-Gaze paper (arXiv 2601.13942, "complexity-adaptive" selection), which says that on
 level 1 about half of the rollouts pass, and that level 2 holds what "often fails", "expanded". We read this as:
@@ -23,10 +24,11 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gog_env.tasks import Task, fingerprint_of
 from index.errors import TaskError
 
 HALF = (0.25, 0.75)
@@ -37,11 +39,15 @@ EXPANDED = 0.5
 
 @dataclass(frozen=True)
 class PassRate:
-    """What was counted of one task: the sum of accuracies over a number of rollouts, at least 1."""
+    """What was counted of one task: the sum of accuracies over a number of rollouts, at least 1.
+
+    `fingerprint` says which task (`fingerprint_of`); "" where that is not known.
+    """
 
     passes: float
     rollouts: int
     kind: str = ""
+    fingerprint: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         if self.rollouts < 1 or not 0 <= self.passes <= self.rollouts:
@@ -76,18 +82,23 @@ class PassRates(dict[str, PassRate]):
                 for task_id, one in self.items():
                     low, high = one.interval
                     fields = {"task_id": task_id, "kind": one.kind, "passes": one.passes, "rollouts": one.rollouts}
-                    shown = {"rate": round(one.rate, 4), "low": round(low, 4), "high": round(high, 4)}
-                    file.write(json.dumps({**fields, **shown, "level": one.level}, ensure_ascii=False) + "\n")
+                    shown: dict[str, Any] = {"rate": round(one.rate, 4), "low": round(low, 4), "high": round(high, 4)}
+                    shown |= {"level": one.level, "fingerprint": one.fingerprint}
+                    file.write(json.dumps({**fields, **shown}, ensure_ascii=False) + "\n")
             beside.replace(path)
         finally:
             beside.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, path: str | Path) -> PassRates:
+    def load(cls, path: str | Path, tasks: Iterable[Task] = ()) -> PassRates:
         """Reads what `save` wrote.
 
+        Args:
+            path: the file.
+            tasks: what the rates are wanted for; see `check`.
+
         Raises:
-            TaskError: no such file, or a line that is no pass rate; names the line.
+            TaskError: no such file, a line that is no pass rate (names it), or rates of other tasks.
         """
         path = Path(path)
         if not path.is_file():
@@ -98,7 +109,8 @@ class PassRates(dict[str, PassRate]):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             try:
                 fields = json.loads(line)
-                one = PassRate(fields["passes"], fields["rollouts"], fields.get("kind", ""))
+                about = fields.get("kind", ""), str(fields.get("fingerprint", ""))
+                one = PassRate(fields["passes"], fields["rollouts"], *about)
                 task_id = str(fields["task_id"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise TaskError(
@@ -107,7 +119,28 @@ class PassRates(dict[str, PassRate]):
             if task_id in rates:
                 raise TaskError(f"{path}, line {number}: task {task_id!r} comes twice; remove one of the lines")
             rates[task_id] = one
+        rates.check(tasks, path)
         return rates
+
+    def check(self, tasks: Iterable[Task], path: str | Path) -> None:
+        """Refuses rates of tasks that have the ids of these, but ask or answer something else.
+
+        Rates without a fingerprint are taken as they are; tasks without a rate are not looked at.
+
+        Args:
+            tasks: what the rates are wanted for.
+            path: where the rates come from.
+
+        Raises:
+            TaskError: names the file and the first such task.
+        """
+        for task in tasks:
+            measured = self[task.id].fingerprint if task.id in self else ""
+            if measured and measured != fingerprint_of([task]):
+                raise TaskError(
+                    f"pass rates {path} are those of other tasks: their {task.id!r} has another question or answer; "
+                    "give the tasks that they were measured on, or measure these with python -m agents.curriculum"
+                )
 
 
 def wilson_interval(passes: float, rollouts: int, z: float = 1.959964) -> tuple[float, float]:

@@ -28,7 +28,7 @@ from agents.rl_measures import step_metrics
 from agents.rl_settings import OPTIMIZERS, RlSettings, completion_limit, parse_arguments, settings_of
 from agents.settings import check_out, default_model, episode_config, open_world, run_facts, write_json
 from gog_env.episode import Episode, EpisodeConfig
-from gog_env.tasks import Task
+from gog_env.tasks import Task, fingerprint_of
 from index.errors import cli
 
 
@@ -217,10 +217,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     settings = settings_of(options, max_completion=completion_limit(options.max_completion, card.system))
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     config = episode_config(card, format_weight=options.format_weight, call_cost=options.call_cost)
-    rates = PassRates.load(options.pass_rates) if options.pass_rates else None
+    rates = PassRates.load(options.pass_rates, tasks) if options.pass_rates else None
     curriculum = make_curriculum(options.curriculum, [task.id for task in tasks], rates, settings.seed)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
-    begun |= {"index fingerprint": index.fingerprint}
+    begun |= {"index fingerprint": index.fingerprint, "tasks fingerprint": fingerprint_of(tasks)}
     first, _ = processes()
     with unfinished_folder(options.out, begun, options.force, options.resume) as (folder, checkpoint):
         trained = train(

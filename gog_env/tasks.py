@@ -12,6 +12,8 @@ Decisions:
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -176,6 +178,15 @@ class Tasks(Sequence[Task]):
                 f"{self.source}: {count} of {len(self)} tasks need documents that are not in the index ({shown}); "
                 "build the index from the source that these tasks were made for"
             )
+
+
+def fingerprint_of(tasks: Iterable[Task]) -> str:
+    """What tells tasks from others of the same ids: a digest over ids, questions and answers in their order.
+
+    Pictures have no part in it, so that nothing is decoded.
+    """
+    asked = [[task.id, task.question, *task.answers] for task in tasks]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
 
 
 def read_tasks(path: str | Path | Tasks, columns: Mapping[str, str] | None = None) -> Tasks:
