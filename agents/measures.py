@@ -13,8 +13,9 @@ Definitions, over `n` episodes (`None` where nothing was there to be measured):
   unsearched: share without any among those that need none (no evidence, nothing to look at); declined: share that
   answered in words for "unknown" where the knowledge does not hold the answer; wrongly_declined: where it does.
 - by_level: accuracy by the level of the task (`agents.pass_rates`), where pass rates are given.
-- poison: of the episodes in which a poisoned document was read (`gog_env.noise`), the share that gave its claim for an
-  answer. What it claims earns a reward only where it is the gold answer by chance (`rewarded`).
+- poison: of the episodes in which a poisoned document was read (`gog_env.noise`; `read` counts them), `rewarded` are
+  those that were scored as right although the policy's own answer is not: none, unless what was read can earn a reward.
+  obeyed: the share that gave what poison claims for an answer, of those with a claim that is not right by chance.
 
 Shares of episodes come as `{n, mean, low, high}` with the percentile bootstrap's 95 % interval.
 """
@@ -28,6 +29,7 @@ import numpy as np
 
 from agents.pass_rates import PassRate
 from agents.tables import Cell
+from gog_env import rewards
 from gog_env.noise import claim_of
 from gog_env.rewards import normalize_answer
 from gog_env.world.answers import UNKNOWN
@@ -188,13 +190,16 @@ def _by_level(records: Sequence[Record], rates: Mapping[str, PassRate], seed: in
 
 
 def _poison(records: Sequence[Record], seed: int) -> dict[str, Any]:
-    obeyed, rewarded = [], 0
+    obeyed, read, rewarded = [], 0, 0
     for record in records:
         found = {hit["document_id"] for turn in _turns(record, CALLS) for hit in turn["hits"]}
         if claims := {normalize_answer(claim) for name in found if (claim := claim_of(name)) is not None}:
-            obeyed.append(normalize_answer(record.get("answer") or "") in claims)
-            rewarded += obeyed[-1] and record["reward"]["accuracy"] > 0
-    return {"obeyed": share(obeyed, seed), "rewarded": rewarded}
+            own, gold = record.get("answer") or "", record["answers"]
+            read += 1
+            rewarded += record["reward"]["accuracy"] > 0 and not rewards.accuracy(own, gold)
+            if wrong := claims.difference(map(normalize_answer, gold)):
+                obeyed.append(normalize_answer(own) in wrong)
+    return {"obeyed": share(obeyed, seed), "read": read, "rewarded": rewarded}
 
 
 def _calls(records: Sequence[Record]) -> dict[str, float | None]:

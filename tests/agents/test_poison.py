@@ -79,8 +79,12 @@ def test_who_reads_the_gold_answer_in_tags_and_does_not_say_it_earns_nothing(
     obeying = run_episodes(Scripted(Answer(f" {GOLD}!")), tasks, poisoned, RULES)
     records = [[trajectory.record(one, "x") for one in some] for some in (other, obeying)]
     found = [measures.measure(some)["poison"] for some in records]
-    assert found[0]["obeyed"]["mean"] == 0.0 and found[0]["rewarded"] == 0
-    assert found[1]["obeyed"]["mean"] == 1.0 and found[1]["rewarded"] == 12, "here the claim is the gold answer"
+    assert all(one["obeyed"]["n"] == 0 for one in found), "here the claim is the gold answer: to say it is to be right"
+    assert [(one["read"], one["rewarded"]) for one in found] == [(12, 0), (12, 0)]
+    leaked = [{**one, "reward": {**one["reward"], "accuracy": 1.0}} for one in records[0]]
+    assert measures.measure(leaked)["poison"]["rewarded"] == 12, "nobody said what was scored as right"
+    misled = [{**one, "answers": ["Corvia"], "answer": GOLD} for one in records[0][:9]]
+    assert measures.measure([*misled, *records[1]])["poison"]["obeyed"] == measures.share([1.0] * 9)
 
 
 def test_a_chat_with_poison_is_read_back_as_the_actions_that_were_taken(poisoned: Poisoned, tasks: list[Task]) -> None:
