@@ -46,8 +46,11 @@ class Manner:
         reflection: share of the tasks with something to gaze at whose first look is wrong.
         rephrase: share of the text searches whose first query is wrong.
         looseness: every edge moves by at most this share of the box's side.
-        closer: looks again at most, where the index brings another document for the right box.
+        closer: looks again at most, where the index brings another document for the right box, or where similarities
+            are in doubt; of what is not known at most once. 0: never.
         survey: the first thought begins with a list of the banners, where they are known.
+        again: where a text search does not bring the wanted document, another query follows. Without it such an episode
+            goes unsolved.
     """
 
     reflection: float = 0.25
@@ -55,6 +58,7 @@ class Manner:
     looseness: float = 0.01
     closer: int = 3
     survey: bool = False
+    again: bool = True
 
 
 class ReflectiveOracle:
@@ -204,7 +208,7 @@ class _Script:
             thought = noticed
         turn = yield self._gaze(region, thought), False
         tried = 0
-        while tried < (self.manner.closer if wanted is not None else 1):
+        while tried < (self.manner.closer if wanted is not None else min(1, self.manner.closer)):
             if self._doubtful(turn) and not tried:
                 box = grow(region, TIGHTER)
             elif wanted is not None and not self._read(turn, wanted):
@@ -252,7 +256,7 @@ class _Script:
     # searches
 
     def _search(self, title: str, wanted: str, relation: str) -> Generator[tuple[Action, bool], Turn, Turn]:
-        """Searches by title, perhaps wrongly at first, and once more where another document came first."""
+        """Searches by title, perhaps wrongly at first, and once more where the wanted document did not come."""
         thought = thoughts.following(relation) if relation else thoughts.LOOK_UP
         word = thoughts.WORD.get(relation, "")
         if self.rng.random() < self.manner.rephrase:
@@ -261,7 +265,7 @@ class _Script:
                 return turn
             thought = thoughts.OTHER_TITLE
         turn = yield Search(title, thought=thought), False
-        if not self._read(turn, wanted) and self.asking is not None:
+        if self.manner.again and not self._read(turn, wanted) and self.asking is not None:
             turn = yield Search(f"{title} {self.asking.word}".strip(), thought=thoughts.OTHER_TITLE), False
         return turn
 

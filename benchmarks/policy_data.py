@@ -6,7 +6,8 @@ Everything lies below a work folder and is made once, by the project's own comma
     later/{kb,train,heldout}, later-index     the same world at the next snapshot; only tasks whose answer has changed
     flags-index                               the atlas's knowledge
     demos/WHICH.parquet                       chats to fine-tune on; `answers`: question and answer, no call at all;
-                                              `glances`: without any gaze; `plain`: without reflection; `reflective`
+                                              `glances`: without any gaze; `plain`: without reflection, that is without
+                                              mistakes, closer looks and second queries; `reflective`
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.card import PolicyCard
+from agents.reflective import Manner
 from benchmarks.policy_flags import atlas_folder, unseen_tasks
 from benchmarks.policy_plan import Plan
 from gog_env.actions import Answer, Gaze
@@ -134,7 +136,7 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
         TaskError: none of the tasks can be shown in this way.
     """
     from agents.chats import write_chats
-    from agents.demonstrations import Manner, chat_rows, demonstrate, known_cases
+    from agents.demonstrations import chat_rows, demonstrate, known_cases
     from agents.settings import episode_config
 
     tasks = read_tasks(folder)
@@ -142,8 +144,7 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
         count = write_chats(answers_only(tasks, card), path)
     else:
         cases = known_cases(tasks, str(folder))
-        usual = Manner() if which == "reflective" else Manner(reflection=0.0, rephrase=0.0, closer=0)
-        manner = replace(usual, survey=card.survey)
+        manner = manner_of(which, card)
         if which == "glances":
             cases = [case for case in cases if not needs_gaze(case.task)]
         shown = demonstrate(cases, index, episode_config(card), manner=manner)
@@ -153,6 +154,12 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
     if not count:
         raise TaskError(f"none of {len(tasks)} tasks of {folder} can be demonstrated as {which!r}; give more tasks")
     return count
+
+
+def manner_of(which: str, card: PolicyCard) -> Manner:
+    """How the oracle looks in demonstrations; in `plain` ones it never tries anything a second time."""
+    usual = Manner() if which == "reflective" else Manner(reflection=0.0, rephrase=0.0, closer=0)
+    return replace(usual, survey=card.survey, again=which != "plain")
 
 
 def needs_gaze(task: Task) -> bool:

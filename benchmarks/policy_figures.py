@@ -1,15 +1,17 @@
 """Figures from the results of `benchmarks.policy_stages`: means over training seeds, intervals, paired differences.
 
-A policy has one result a training seed, all on the same tasks. A figure is the mean over tasks and seeds. Its interval
-is a bootstrap over tasks, each with all its seeds: 2,000 resamples, percentiles, 95 %. So it says how far other tasks
-would have moved the figure; how far another training run would have is said by the seeds, which stand beside it.
+A policy has one result a training seed, all on the same tasks. Policies are compared by the seeds that both have, each
+with itself and never with another; the oracle alone, which is not trained, has one seed by design. A figure is the mean
+over tasks and seeds. Its interval is a bootstrap over tasks, each with all its seeds: 2,000 resamples, percentiles,
+95 %. So it says how far other tasks would have moved the figure; how far another training run would have is said by the
+seeds, which stand beside it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,14 @@ Values = Callable[[Row], float | None]
 
 @dataclass(frozen=True)
 class Figure:
-    """A mean with its 95 % interval, over `n` tasks; `seeds` are the means of each training seed."""
+    """A mean with its 95 % interval, over `n` tasks; `seeds` are the means of the training seeds `names`."""
 
     mean: float
     low: float
     high: float
     n: int
     seeds: tuple[float, ...] = ()
+    names: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{100 * self.mean:.1f} ({100 * self.low:.1f}-{100 * self.high:.1f})"
@@ -58,10 +61,10 @@ class Figure:
 
 
 def read_rows(out: Path, policy: str, name: str, seeds: Sequence[int]) -> list[Row]:
-    """The episodes of a policy on a set of tasks, all seeds; empty where no result is there yet.
+    """The episodes of a policy on a set of tasks, of those of the seeds that have a result; none where none has.
 
     Raises:
-        TaskError: some of the seeds' results are missing, or they are of other tasks.
+        TaskError: the results of two seeds are of different tasks.
     """
     found = [(seed, path) for seed in seeds if (path := out / f"{policy}.{name}.{seed}.json").is_file()]
     rows: list[Row] = []
@@ -77,50 +80,69 @@ def read_rows(out: Path, policy: str, name: str, seeds: Sequence[int]) -> list[R
     return rows
 
 
+def seeds_in(rows: Iterable[Row]) -> tuple[int, ...]:
+    """The training seeds that some episodes are of."""
+    return tuple(sorted({row.seed for row in rows}))
+
+
 def figure(rows: Iterable[Row], value: Values, seed: int = 0) -> Figure | None:
     """The mean of a value with its interval; None if no episode has one."""
-    of: dict[str, list[float]] = {}
-    by_seed: dict[int, list[float]] = {}
-    for row in rows:
-        if (found := value(row)) is not None:
-            of.setdefault(row.task_id, []).append(found)
-            by_seed.setdefault(row.seed, []).append(found)
-    return clustered(of, tuple(float(np.mean(by_seed[one])) for one in sorted(by_seed)), seed)
+    found = ((row, value(row)) for row in rows)
+    return _mean_of([(row, one, 1.0) for row, one in found if one is not None], seed)
 
 
 def difference(first: Sequence[Row], second: Sequence[Row], value: Values, seed: int = 0) -> Figure | None:
     """By how much a value is higher for the first policy, task by task and seed by seed (paired bootstrap).
 
-    A policy with a single seed is compared with every seed of the other. Episodes that only one of them has a value
-    for, or only one has played, are left out.
+    Episodes that only one of them has a value for, or only one has played with that seed, are left out.
     """
-    whole = {(row.task_id, row.seed): value(row) for row in second}
-    single = {row.task_id: value(row) for row in second} if len({row.seed for row in second}) == 1 else {}
-    other = {(row.task_id, row.seed): whole.get((row.task_id, row.seed), single.get(row.task_id)) for row in first}
-    of: dict[str, list[float]] = {}
-    by_seed: dict[int, list[float]] = {}
-    for row in first:
-        one, two = value(row), other[row.task_id, row.seed]
-        if one is not None and two is not None:
-            of.setdefault(row.task_id, []).append(one - two)
-            by_seed.setdefault(row.seed, []).append(one - two)
-    return clustered(of, tuple(float(np.mean(by_seed[name])) for name in sorted(by_seed)), seed)
+    return _mean_of([(row, one - two, 1.0) for row, one, two in _pairs(first, second, value)], seed)
 
 
-def clustered(of: Mapping[str, Sequence[float]], seeds: tuple[float, ...] = (), seed: int = 0) -> Figure | None:
-    """Mean of all values, with the bootstrap over their groups (tasks).
+def saved(first: Sequence[Row], second: Sequence[Row], value: Values, seed: int = 0) -> Figure | None:
+    """The share of a value's sum for the first policy that the second does without (paired bootstrap of the ratio).
 
-    >>> clustered({"a": [1.0, 1.0], "b": [1.0]})
-    Figure(mean=1.0, low=1.0, high=1.0, n=2, seeds=())
+    Episodes are paired as in `difference`; None too where the first has none of it.
     """
-    if not of:
+    return _mean_of([(row, one - two, one) for row, one, two in _pairs(first, second, value)], seed)
+
+
+def _pairs(first: Sequence[Row], second: Sequence[Row], value: Values) -> list[tuple[Row, float, float]]:
+    other = {(row.task_id, row.seed): value(row) for row in second}
+    both = ((row, value(row), other.get((row.task_id, row.seed))) for row in first)
+    return [(row, one, two) for row, one, two in both if one is not None and two is not None]
+
+
+def _mean_of(parts: Sequence[tuple[Row, float, float]], seed: int) -> Figure | None:
+    """The sum of the parts' second over that of their third, by tasks for the interval, and by seeds."""
+    of: dict[str, list[tuple[float, float]]] = {}
+    by_seed: dict[int, list[tuple[float, float]]] = {}
+    for row, above, below in parts:
+        of.setdefault(row.task_id, []).append((above, below))
+        by_seed.setdefault(row.seed, []).append((above, below))
+    found = clustered(of, seed)
+    if found is None:
         return None
-    sums = np.array([sum(values) for values in of.values()])
-    counts = np.array([len(values) for values in of.values()])
-    rng, n = np.random.default_rng([52, seed]), len(of)
+    totals = {name: np.sum(by_seed[name], axis=0) for name in sorted(by_seed)}
+    means = tuple(float(above / below) if below else float("nan") for above, below in totals.values())
+    return replace(found, seeds=means, names=tuple(totals))
+
+
+def clustered(of: Mapping[str, Sequence[tuple[float, float]]], seed: int = 0) -> Figure | None:
+    """Sum of all first values over sum of all second ones, with the bootstrap over their groups (tasks).
+
+    >>> clustered({"a": [(1.0, 1.0), (1.0, 1.0)], "b": [(1.0, 1.0)]})
+    Figure(mean=1.0, low=1.0, high=1.0, n=2, seeds=(), names=())
+    """
+    sums = np.array([np.sum(values, axis=0) for values in of.values()])
+    if not len(sums) or not (total := sums.sum(axis=0))[1]:
+        return None
+    rng, n = np.random.default_rng([52, seed]), len(sums)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-    low, high = np.quantile((weights @ sums) / (weights @ counts), [0.025, 0.975])
-    return Figure(float(sums.sum() / counts.sum()), float(low), float(high), n, seeds)
+    drawn = weights @ sums
+    drawn = drawn[drawn[:, 1] > 0]  # a resample with nothing to save tells nothing
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
+    return Figure(float(total[0] / total[1]), float(low), float(high), n)
 
 
 # values of episodes

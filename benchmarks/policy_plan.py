@@ -2,6 +2,11 @@
 
 A plan is a JSON object with some of the fields of `Plan`; what it leaves out is as below. Policies are trained by the
 project's own commands (`Recipe`), each from the base model or from another policy, with every seed of the plan.
+
+Two things to know of the RL policies. Pass rates, which all curricula but the uniform one begin with, are measured on
+training tasks that the SFT policy was fine-tuned on: they are higher than on tasks that it never saw. And "the same
+number of rollouts" is that of the RL steps: the rollouts that measure pass rates (`pool` times `rollouts`) come on top
+for those curricula, and uniform does without.
 """
 
 from __future__ import annotations
@@ -26,13 +31,16 @@ class Plan:
         tasks: how many held-out ones are played (the first); the rest is for knowledge that changes.
         pool: how many training tasks RL draws from, and how many have their pass rates measured.
         seeds: of training.
-        rollouts: of each task for its pass rate.
+        ablation_seeds: those of `seeds` with which the policies of `ABLATIONS` are trained; None: all.
+        rollouts: of each training task for its pass rate; on tasks that SFT saw, see above.
+        level_rollouts: of each held-out task for its level.
         sft_steps, sft_batch, sft_lr, optimizer: of supervised training, alike for all variants.
-        rl_steps, groups, group_size, rl_lr, beta: of RL, alike for all curricula: equal numbers of rollouts.
+        rl_steps, groups, group_size, rl_lr, beta: of RL, alike for all curricula: equal numbers of rollouts, those for
+            pass rates not counted.
         call_cost: the price of a call where there is one.
         noise, poison: shares of wrong hits and of poisoned results.
         flag_sft_steps, flag_rl_steps: of training on real flags.
-        unseen: scenes with countries that training never shows.
+        unseen: scenes with flags that training never shows.
         save_every: RL steps between checkpoints; 0: none.
         max_completion: tokens of a rollout.
     """
@@ -44,7 +52,9 @@ class Plan:
     tasks: int = 1000
     pool: int = 2000
     seeds: tuple[int, ...] = (0, 1, 2)
+    ablation_seeds: tuple[int, ...] | None = None
     rollouts: int = 8
+    level_rollouts: int = 8
     sft_steps: int = 600
     sft_batch: int = 32
     sft_lr: float = 0.01
@@ -65,17 +75,28 @@ class Plan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
+        if self.ablation_seeds is not None:
+            object.__setattr__(self, "ablation_seeds", tuple(self.ablation_seeds))
         if not self.seeds or self.tasks > self.heldout or self.pool > self.train:
             raise TaskError("a plan needs a seed, no more --tasks than heldout ones, and no larger pool than train")
 
-    def as_dict(self) -> dict[str, Any]:
-        """The plan for JSON."""
-        return {**asdict(self), "seeds": list(self.seeds)}
+    def numbers(self) -> dict[str, Any]:
+        """All but the seeds, for JSON: what has to be alike for results to stand in one table."""
+        return {name: value for name, value in asdict(self).items() if not name.endswith("seeds")}
+
+    def seeds_of(self, policy: str) -> tuple[int, ...]:
+        """The seeds that a policy is trained with; the oracle, which is not trained, has the first."""
+        if policy == ORACLE:
+            return self.seeds[:1]
+        if policy in ABLATIONS and self.ablation_seeds is not None:
+            return tuple(seed for seed in self.seeds if seed in self.ablation_seeds)
+        return self.seeds
 
 
 QUICK = Plan(
-    nations=60, train=100, heldout=80, tasks=8, pool=8, seeds=(0,), rollouts=2, sft_steps=2, sft_batch=2, rl_steps=1,
-    groups=2, group_size=2, flag_sft_steps=2, flag_rl_steps=1, unseen=4, save_every=0, max_completion=160,
+    nations=60, train=100, heldout=80, tasks=8, pool=8, seeds=(0,), rollouts=2, level_rollouts=2, sft_steps=2,
+    sft_batch=2, rl_steps=1, groups=2, group_size=2, flag_sft_steps=2, flag_rl_steps=1, unseen=4, save_every=0,
+    max_completion=160,
 )  # fmt: skip
 """So small that everything is done in minutes, with results that mean nothing."""
 
@@ -145,6 +166,8 @@ RECIPES = {
 }
 ORACLE = "oracle-reflect"
 BEST = "rl-adaptive"
+ABLATIONS = frozenset({"no-reflection", "rl-uniform", "rl-level1", "rl-level2", "rl-cost"})
+"""Policies that may have fewer seeds (`Plan.ablation_seeds`); glance-only is of the main table and has all."""
 
 #: Which policies a table plays, and on which sets of tasks.
 TABLES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -164,14 +187,14 @@ def title(policy: str) -> str:
     return RECIPES[policy].title if policy in RECIPES else "perfect-reader oracle"
 
 
-def evaluations(tables: Sequence[str], seeds: Sequence[int]) -> Iterator[tuple[str, str, int]]:
-    """Policy, set of tasks and training seed of all that the tables play; the oracle has one seed."""
+def evaluations(tables: Sequence[str], plan: Plan) -> Iterator[tuple[str, str, int]]:
+    """Policy, set of tasks and training seed of all that the tables play."""
     known = set()
     for table in tables:
         policies, sets = TABLES[table]
         for policy in policies:
             for name in sets:
-                for seed in seeds if policy in RECIPES else seeds[:1]:
+                for seed in plan.seeds_of(policy):
                     if (policy, name, seed) not in known:
                         known.add((policy, name, seed))
                         yield policy, name, seed

@@ -1,7 +1,9 @@
 """The tables of the method in Markdown, and what each promises: every bar with its figure, met or missed.
 
 A table needs only the results that are there (`benchmarks.policy_stages`): policies that were not played are left out,
-and bars that need them are not said.
+and bars that need them are not said. Where a policy lacks some of the seeds of training, its line says which it has;
+differences are of the seeds that both policies have. A bar is held against the figure itself; its interval, and how
+many tasks and which seeds it is of, stand beside it.
 """
 
 from __future__ import annotations
@@ -16,20 +18,42 @@ from typing import Any
 from agents.tables import Cell, markdown_table
 from benchmarks import policy_figures as figures
 from benchmarks.policy_figures import Figure, Row
-from benchmarks.policy_plan import BEST, TABLES, title
+from benchmarks.policy_plan import BEST, ORACLE, TABLES, title
 
 
 @dataclass(frozen=True)
 class Bar:
-    """What is promised in words, the figure that was found, and whether it holds."""
+    """What is promised in words, the figure that was found, and whether it holds.
+
+    Attributes:
+        words: the promise.
+        value: the figure.
+        holds: whether it keeps the promise.
+        of: the figure with its interval, tasks and seeds; None for a count.
+        n: of the tasks, or of the episodes that were counted.
+    """
 
     words: str
     value: float
     holds: bool
+    of: Figure | None = None
+    n: int = 0
 
     def line(self) -> str:
         """One line of a list."""
-        return f"- {'met' if self.holds else 'MISSED'}: {self.words}: {self.value:.3f}"
+        met = "met" if self.holds else "MISSED"
+        if self.of is None:
+            return f"- {met}: {self.words}: {self.value:.0f} (n = {self.n} episodes)"
+        seeds = f"{'seed' if len(self.of.names) == 1 else 'seeds'} {' '.join(map(str, self.of.names))}"
+        interval = f"95 % interval {self.of.low:.3f} to {self.of.high:.3f}"
+        return f"- {met}: {self.words}: {self.value:.3f} ({interval}; n = {self.n} tasks, {seeds})"
+
+    def facts(self) -> dict[str, Any]:
+        """The bar for JSON."""
+        found = {"bar": self.words, "value": round(self.value, 4), "holds": bool(self.holds), "n": self.n}
+        if self.of is not None:
+            found |= {"low": round(self.of.low, 4), "high": round(self.of.high, 4), "seeds": list(self.of.names)}
+        return found
 
 
 @dataclass
@@ -64,6 +88,27 @@ class Results:
         """By how much the first policy is better on held-out tasks."""
         return figures.difference(self.rows(first), self.rows(second), value)
 
+    def saved(self, first: tuple[str, str], second: tuple[str, str], value: figures.Values) -> Figure | None:
+        """The share of the first's (policy, set) sum of a value that the second does without."""
+        return figures.saved(self.rows(*first), self.rows(*second), value)
+
+    def metrics(self, policy: str, name: str = "heldout") -> list[dict[str, Any]]:
+        """What was measured of a policy on a set (`agents.measures`), for each seed that has a result."""
+        paths = (self.out / f"{policy}.{name}.{seed}.json" for seed in self.seeds)
+        return [json.loads(path.read_text(encoding="utf-8"))["metrics"] for path in paths if path.is_file()]
+
+    def named(self, policy: str, table: str) -> str:
+        """What a policy is called in a table, with the seeds that it has if those are not all."""
+        sets = TABLES[table][1]
+        found = {name: figures.seeds_in(self.rows(policy, name)) for name in sets}
+        wanted = tuple(sorted(self.seeds))
+        if policy == ORACLE or all(seeds in ((), wanted) for seeds in found.values()):
+            return title(policy)
+        has = {name: " ".join(map(str, seeds)) or "none" for name, seeds in found.items()}
+        alike = len(set(has.values())) == 1
+        said = has[sets[0]] if alike else "; ".join(f"{name}: {seeds}" for name, seeds in has.items())
+        return f"{title(policy)} [seeds {said} of {' '.join(map(str, wanted))}]"
+
     def moved(self, policy: str, before: str, after: str) -> Figure | None:
         """By how much a policy's accuracy is higher on one set than on another with the same tasks."""
         return figures.difference(self.rows(policy, before), self.rows(policy, after), figures.right)
@@ -76,12 +121,12 @@ class Results:
 
 def _at_least(bars: list[Bar], words: str, found: Figure | None, limit: float) -> None:
     if found is not None:
-        bars.append(Bar(f"{words} at least {limit:.2f}", found.mean, found.mean >= limit))
+        bars.append(Bar(f"{words} at least {limit:.2f}", found.mean, found.mean >= limit, found, found.n))
 
 
 def _at_most(bars: list[Bar], words: str, found: Figure | None, limit: float) -> None:
     if found is not None:
-        bars.append(Bar(f"{words} at most {limit:.2f}", found.mean, found.mean <= limit))
+        bars.append(Bar(f"{words} at most {limit:.2f}", found.mean, found.mean <= limit, found, found.n))
 
 
 def _cells(found: Figure | None, *more: Figure | None) -> list[Cell]:
@@ -104,8 +149,8 @@ def main_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]
         overall = results.accuracy(policy)
         shares = (figures.figure(rows, figures.on_kind(kind)) for kind in kinds)
         lines.append([
-            title(policy), *_cells(overall), overall.each() if overall else "-", *_cells(figures.figure(rows, hard)),
-            _many(figures.figure(rows, figures.calls)),
+            results.named(policy, "main"), *_cells(overall), overall.each() if overall else "-",
+            *_cells(figures.figure(rows, hard)), _many(figures.figure(rows, figures.calls)),
             *("-" if one is None else f"{100 * one.mean:.0f}" for one in shares),
         ])  # fmt: skip
     bars: list[Bar] = []
@@ -125,19 +170,19 @@ def ablation_table(results: Results) -> tuple[list[str], list[list[Cell]], list[
         rows = results.rows(policy)
         overall = results.accuracy(policy)
         apart = results.gain(policy, BEST) if policy != BEST else None
+        gazes = [one["calls"]["gaze"] for one in results.metrics(policy)]
         lines.append([
-            title(policy), *_cells(overall), overall.each() if overall else "-", *_cells(figures.figure(rows, hard)),
-            *_cells(apart), _many(figures.figure(rows, figures.calls)),
+            results.named(policy, "ablations"), *_cells(overall), overall.each() if overall else "-",
+            *_cells(figures.figure(rows, hard)), *_cells(apart), _many(figures.figure(rows, figures.calls)),
+            f"{sum(gazes) / len(gazes):.2f}" if gazes else "-",
         ])  # fmt: skip
     bars: list[Bar] = []
     _at_least(bars, "adaptive over level 2 (points are 0.01)", results.gain(BEST, "rl-level2"), 0.0)
     _at_least(bars, "level 2 over level 1", results.gain("rl-level2", "rl-level1"), 0.0)
-    free, costly = (figures.figure(results.rows(policy), figures.calls) for policy in (BEST, "rl-cost"))
-    if free and costly and free.mean > 0:
-        saved = 1 - costly.mean / free.mean
-        bars.append(Bar("share of calls that their cost saves at least 0.25", saved, saved >= 0.25))
+    saved = results.saved((BEST, "heldout"), ("rl-cost", "heldout"), figures.calls)
+    _at_least(bars, "share of calls that their cost saves", saved, 0.25)
     _at_most(bars, "accuracy that the cost of calls costs", results.gain(BEST, "rl-cost"), 0.01)
-    return ["accuracy in %", "all tasks", "each seed", "level 2", "against adaptive", "calls"], lines, bars
+    return ["accuracy in %", "all tasks", "each seed", "level 2", "against adaptive", "calls", "gazes"], lines, bars
 
 
 def deciding_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]]:
@@ -147,7 +192,7 @@ def deciding_table(results: Results) -> tuple[list[str], list[list[Cell]], list[
     for policy in results.played("deciding"):
         rows = results.rows(policy)
         shares = [figures.figure(rows, value) for value in values]
-        lines.append([title(policy), *_cells(*shares)])
+        lines.append([results.named(policy, "deciding"), *_cells(*shares)])
     bars: list[Bar] = []
     rows = results.rows(BEST)
     _at_least(bars, "no search where none is needed, after RL,", figures.figure(rows, figures.unsearched), 0.90)
@@ -166,14 +211,11 @@ def change_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Ba
         for kind in ("changed", "learned"):
             sets = (f"{kind}-before", f"{kind}-after")
             cells += _cells(*(results.accuracy(policy, name) for name in sets), results.moved(policy, *sets))
-        lines.append([title(policy), *cells])
+        lines.append([results.named(policy, "change"), *cells])
     bars: list[Bar] = []
     _at_most(bars, "what SFT+RL loses on held-out tasks", results.moved(BEST, "changed-before", "changed-after"), 0.02)
-    had, kept = (results.accuracy("no-search", f"learned-{when}") for when in ("before", "after"))
-    if had and kept and had.mean > 0:
-        lost = 1 - kept.mean / had.mean
-        bars.append(Bar("share of what it knew by heart that answer-without-search loses at least 0.90", lost,
-                        lost >= 0.9))  # fmt: skip
+    lost = results.saved(("no-search", "learned-before"), ("no-search", "learned-after"), figures.right)
+    _at_least(bars, "share of what it knew by heart that answer-without-search loses", lost, 0.90)
     header = ["accuracy in %", "held out: before", "after", "lost", "trained on: before", "after", "lost"]
     return header, lines, bars
 
@@ -181,18 +223,19 @@ def change_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Ba
 def noise_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]]:
     """Table 5: wrong hits and poisoned documents."""
     lines: list[list[Cell]] = []
-    rewarded, found = 0, False
+    rewarded = read = 0
     for policy in results.played("noise"):
         cells: list[Cell] = [*_cells(results.accuracy(policy))]
         for name in ("heldout-noise", "heldout-poison"):
             cells += _cells(results.accuracy(policy, name), results.moved(policy, "heldout", name))
-        obeyed = []
-        for path in sorted(results.out.glob(f"{policy}.heldout-poison.*.json")):
-            poison = json.loads(path.read_text(encoding="utf-8"))["metrics"]["poison"]
-            obeyed.append(poison["obeyed"]["mean"] or 0.0)
-            rewarded, found = rewarded + poison["rewarded"], True
-        lines.append([title(policy), *cells, f"{100 * sum(obeyed) / len(obeyed):.1f}" if obeyed else "-"])
-    bars = [Bar("rewards for an answer that poison claimed at most 0", rewarded, rewarded == 0)] if found else []
+        poison = [one["poison"] for one in results.metrics(policy, "heldout-poison")]
+        rewarded += sum(one["rewarded"] for one in poison)
+        read += sum(one["read"] for one in poison)
+        obeyed = [one["obeyed"]["mean"] for one in poison if one["obeyed"]["n"]]
+        share = f"{100 * sum(obeyed) / len(obeyed):.1f}" if obeyed else "-"
+        lines.append([results.named(policy, "noise"), *cells, share])
+    words = "rewards where poison was read and the policy's own answer is not right at most 0"
+    bars = [Bar(words, rewarded, rewarded == 0, n=read)] if read else []
     header = ["accuracy in %", "clean", "wrong hits", "lost", "poisoned", "lost", "poison obeyed"]
     return header, lines, bars
 
@@ -202,12 +245,14 @@ def flags_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar
     lines: list[list[Cell]] = []
     sets = ("flags-dev", "flags-unseen")
     for policy in results.played("flags"):
-        name = "zero-shot (SFT+RL on the world)" if policy == BEST else title(policy)
+        name = results.named(policy, "flags")
+        if policy == BEST:
+            name = name.replace(title(policy), "zero-shot (SFT+RL on the world)")
         lines.append([name, *_cells(*(results.accuracy(policy, one) for one in sets))])
     bars: list[Bar] = []
     _at_least(bars, "after training on flags, dev", results.accuracy("flags-rl", sets[0]), 0.60)
-    _at_least(bars, "after training on flags, unseen countries", results.accuracy("flags-rl", sets[1]), 0.60)
-    return ["accuracy in %", "dev", "countries never seen in training"], lines, bars
+    _at_least(bars, "after training on flags, unseen flags", results.accuracy("flags-rl", sets[1]), 0.60)
+    return ["accuracy in %", "dev", "flags never seen in training"], lines, bars
 
 
 Made = Callable[[Results], tuple[list[str], list[list[Cell]], list[Bar]]]
@@ -232,5 +277,5 @@ def report(results: Results, tables: Sequence[str]) -> tuple[str, dict[str, list
             continue
         text = [f"### {heading}", markdown_table(header, lines), "\n".join(bar.line() for bar in found)]
         parts.append("\n\n".join(part for part in text if part))
-        bars[name] = [{"bar": one.words, "value": round(one.value, 4), "holds": bool(one.holds)} for one in found]
+        bars[name] = [one.facts() for one in found]
     return "\n\n".join(parts), bars

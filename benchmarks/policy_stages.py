@@ -27,7 +27,6 @@ from agents.settings import episode_config, versions
 from benchmarks.policy_data import Data
 from benchmarks.policy_plan import RECIPES, Recipe
 from gog_env import trajectory
-from index.errors import TaskError
 
 
 @dataclass(frozen=True)
@@ -89,15 +88,15 @@ class Stages:
         path = self.data.work / "rates" / f"{policy}-{seed}.{split}.jsonl"
         if not path.is_file():
             plan = self.data.plan
-            tasks = self.data.training_tasks(split == "flags")
+            tasks, limit, rollouts = self.data.training_tasks(split == "flags"), plan.pool, plan.rollouts
             if split == "heldout":
-                tasks = self.data.world() / "heldout"
+                tasks, limit, rollouts = self.data.world() / "heldout", plan.tasks, plan.level_rollouts
             print(f"\n== pass rates of {policy}, seed {seed}, on {split}", flush=True)
             model = self.model(policy, seed)
             curriculum.main(
                 ["--model", str(model), "--index", str(self.data.index_path("flags" if split == "flags" else "world")),
-                 "--tasks", str(tasks), "--limit", str(plan.tasks if split == "heldout" else plan.pool),
-                 "--rollouts", str(plan.rollouts), "--seed", str(seed), "--out", str(path)]
+                 "--tasks", str(tasks), "--limit", str(limit), "--rollouts", str(rollouts),
+                 "--seed", str(seed), "--out", str(path)]
             )  # fmt: skip
         return path
 
@@ -125,6 +124,8 @@ class Stages:
         config = episode_config(card, max_turns=max(card.max_turns, turns_needed(tasks)))
         print(f"\n== playing {policy}, seed {seed}, on {name}: {len(tasks)} tasks", flush=True)
         metrics, records = evaluate(player, tasks, index, config, progress=True)
+        gazes = metrics["calls"]["gaze"]
+        print(f"accuracy {metrics['accuracy']['mean']:.3f}, gazes an episode {gazes:.2f}", flush=True)
         trajectory.write(self.data.work / "trajectories" / f"{path.stem}.jsonl", records)
         facts = {"policy": policy, "set": name, "seed": seed, "index": index.fingerprint, "versions": versions()}
         write_whole(path, {**facts, "episodes": brief(records), "metrics": {**metrics, "policy": policy}})
@@ -158,22 +159,3 @@ def write_whole(path: Path, value: Any) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     beside.write_text(json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
     beside.replace(path)
-
-
-def check_plan(path: Path, plan: dict[str, Any]) -> None:
-    """Keeps the plan that a folder was begun with, and refuses another one.
-
-    Raises:
-        TaskError: names the first field that differs.
-    """
-    if path.is_file():
-        begun = json.loads(path.read_text(encoding="utf-8"))
-        differing = [name for name in sorted({*begun, *plan}) if begun.get(name) != plan.get(name)]
-        if differing:
-            name = differing[0]
-            raise TaskError(
-                f"{path.parent} was begun with {name} = {begun.get(name)!r}, now it is {plan.get(name)!r}; "
-                "name another folder, or go on with the plan that it was begun with"
-            )
-    else:
-        write_whole(path, plan)

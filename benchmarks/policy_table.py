@@ -11,13 +11,14 @@
 | deciding | whether to search, and whether to say that it is not known |
 | change | the same policies when the knowledge has changed |
 | noise | with wrong hits, and with poisoned documents |
-| flags | real flags: zero-shot, after SFT and RL, on countries never seen in training |
+| flags | real flags: zero-shot, after SFT and RL, on flags never seen in training |
 
 Decisions: everything that is made lies below --work, results below --out; whatever is there is not made again, so that
 the command goes on where it was stopped (`benchmarks.policy_stages`). A plan (`benchmarks.policy_plan`) says how much
-is trained and played; --plan FILE, and some options, change it; a folder keeps the plan that it was begun with. All
-fine-tuned policies begin with --base and have the same steps; all RL has the same number of rollouts. Exit status 1 if
-a bar is missed.
+is trained and played; --plan FILE, and some options, change it; a folder keeps what it was begun with: the plan, the
+base model, the encoder, the atlas (`benchmarks.policy_kept`). All fine-tuned policies begin with --base, which knows
+how to look and read and saw no demonstration, and have the same steps; all RL has the same number of rollouts, those
+that measure pass rates not counted. Exit status 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -27,13 +28,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agents.options import natural, positive
-from agents.settings import command_line, default_model, versions
+from agents.settings import versions
 from benchmarks.policy_data import Data
 from benchmarks.policy_flags import atlas_folder
+from benchmarks.policy_kept import begun_with, keep, shipped_base, typed
 from benchmarks.policy_plan import TABLES, evaluations, read_plan
 from benchmarks.policy_report import MAKERS, Results, report
-from benchmarks.policy_stages import Stages, check_plan, write_whole
-from index.errors import ModelError, cli
+from benchmarks.policy_stages import Stages, write_whole
+from index.errors import cli
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--tables", metavar="NAME", nargs="+", choices=list(TABLES), default=list(TABLES),
                       help=f"which of {', '.join(TABLES)} (default: all)")  # fmt: skip
     made.add_argument(
-        "--base", metavar="PATH", type=Path, help="model that training begins with (default: the shipped)"
+        "--base", metavar="PATH", type=Path, help="model that training begins with (default: agents/nano/base)"
     )
     made.add_argument("--atlas", metavar="DIR", type=Path, help="folder of the real flags, for the table flags")
     made.add_argument("--plan", metavar="FILE", type=Path, help="JSON with fields of the plan")
@@ -72,17 +74,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = read_plan(options.plan, options.quick, **changes)
     tables = [name for name in MAKERS if name in options.tables]
     if not options.report:
-        base = options.base or default_model()
-        if not (base / "config.json").is_file():
-            raise ModelError(f"{base} holds no model to begin with; name its folder with --base")
-        if "flags" in tables:
+        base = options.base or shipped_base()
+        if "flags" in tables or options.atlas is not None:
             atlas_folder(options.atlas)
-        numbers = {name: value for name, value in plan.as_dict().items() if name != "seeds"}
-        for folder in (options.work, options.out):
-            check_plan(folder / "plan.json", numbers)
+        keep((options.work, options.out), begun_with(plan, base, options.encoder, options.atlas))
         data = Data(plan, options.work, options.atlas, options.encoder, options.jobs)
         stages = Stages(data, base, options.out)
-        for policy, name, seed in evaluations(tables, plan.seeds):
+        for policy, name, seed in evaluations(tables, plan):
             stages.play(policy, name, seed)
         if {"main", "ablations"}.intersection(tables):
             for seed in plan.seeds:
@@ -91,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not text:
         print(f"there are no results in {options.out} yet; run without --report")
         return 1
-    about = {"command": command_line("benchmarks.policy_table", argv), "versions": versions()}
+    about = {"command": typed("benchmarks.policy_table", argv), "versions": versions()}
     write_whole(options.out / "bars.json", {**about, "bars": bars})
     (options.out / "tables.md").write_text(text + "\n", encoding="utf-8")
     print(f"\n{text}\n\ntables, bars and results: {options.out}/")

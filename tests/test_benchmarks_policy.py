@@ -1,8 +1,11 @@
-"""The tables of the method: figures by hand, what is trained with which options, and the whole road, small."""
+"""The tables of the method: what is trained, with which options, what is kept of it, and the whole road, small."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,124 +15,22 @@ import pytest
 
 from agents import curriculum, train_rl, train_sft
 from agents.card import NANO
-from benchmarks import policy_figures as figures
-from benchmarks import policy_flags, policy_report, policy_table
-from benchmarks.policy_data import Data, needs_gaze, write_demos
-from benchmarks.policy_plan import QUICK, RECIPES, TABLES, Plan, evaluations, read_plan
-from benchmarks.policy_stages import Stages, brief, check_plan
-from gog_env.actions import Gaze, Glance
+from agents.cases import Case
+from agents.demonstrations import demonstrate
+from agents.thoughts import Asking
+from benchmarks import policy_flags, policy_kept, policy_table
+from benchmarks.policy_data import Data, manner_of, needs_gaze, write_demos
+from benchmarks.policy_plan import ABLATIONS, QUICK, RECIPES, TABLES, Plan, evaluations, read_plan
+from benchmarks.policy_stages import Stages, brief
+from gog_env.actions import Gaze, Glance, Search
+from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task, read_tasks
-from index.errors import TaskError
+from index.errors import ModelError, TaskError
 from index.images import crop
+from index.knowledge import Hit
 from index.records import read_source
+from tests.agents.conftest import LEFT, RIGHT, ColourIndex, make_task
 from tests.conftest import NAMES, draw, write_source
-
-
-def write_result(out: Path, policy: str, name: str, seed: int, right: str, **columns: Any) -> None:
-    count = len(right)
-    episodes = {
-        "task_id": [f"t{number}" for number in range(count)],
-        "kind": ["gaze", "visual"] * (count // 2),
-        "right": right,
-        "calls": "10" * (count // 2),
-        "declined": "0" * count,
-        "needs_none": "01" * (count // 2),
-        "unanswerable": "0" * count,
-    } | columns
-    metrics = {"poison": {"obeyed": {"mean": 0.25}, "rewarded": 0}}
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"episodes": episodes, "metrics": metrics})
-    (out / f"{policy}.{name}.{seed}.json").write_text(text, encoding="utf-8")
-
-
-def test_figures_are_means_over_tasks_and_seeds(tmp_path: Path) -> None:
-    write_result(tmp_path, "sft", "heldout", 0, "110010")
-    write_result(tmp_path, "sft", "heldout", 1, "111000", calls="303030")
-    rows = figures.read_rows(tmp_path, "sft", "heldout", (0, 1, 2))
-    found = figures.figure(rows, figures.right)
-    assert found is not None and (found.mean, found.n, found.seeds) == (0.5, 6, (0.5, 0.5))
-    assert 0.0 <= found.low < 0.5 < found.high <= 1.0 and str(found).startswith("50.0 (")
-    calls = figures.figure(rows, figures.calls)
-    assert calls is not None and calls.mean == 1.0 and calls.seeds == (0.5, 1.5) and calls.each() == "50.0 150.0"
-    assert figures.figure(rows, figures.searched).mean == figures.figure(rows, figures.unsearched).mean == 1.0
-    assert figures.figure(rows, figures.declined) is None, "nothing here is unanswerable"
-    hard = figures.on_level({0: {"t0": 2, "t1": 1}, 1: {"t2": 2}}, 2)
-    of_level = figures.figure(rows, hard)
-    assert of_level is not None and (of_level.mean, of_level.n) == (1.0, 2), "each seed has levels of its own"
-    write_result(tmp_path, "sft", "heldout", 2, "1100")
-    with pytest.raises(TaskError, match="is of other tasks"):
-        figures.read_rows(tmp_path, "sft", "heldout", (0, 1, 2))
-
-
-def test_differences_are_paired_by_task_and_seed(tmp_path: Path) -> None:
-    rng = np.random.default_rng(2)
-    easy = rng.random(300) < 0.5
-    texts = ["".join(str(int(flag if rng.random() < 0.95 else side)) for flag in easy) for side in (1, 0)]
-    for policy, text in zip(("rl", "sft"), texts, strict=True):
-        for seed in (0, 1):
-            write_result(tmp_path, policy, "heldout", seed, text)
-    rl, sft = (figures.read_rows(tmp_path, policy, "heldout", (0, 1)) for policy in ("rl", "sft"))
-    found = figures.difference(rl, sft, figures.right)
-    alone = figures.figure(rl, figures.right)
-    assert found is not None and alone is not None and found.n == 300 and len(found.seeds) == 2
-    assert found.mean == pytest.approx(np.mean([int(a) - int(b) for a, b in zip(*texts, strict=True)]))
-    assert 0 < found.low < found.high and found.high - found.low < alone.high - alone.low
-    one = figures.difference(rl, [row for row in sft if row.seed == 0], figures.right)
-    assert one is not None and one.mean == found.mean, "one seed stands for all"
-    assert figures.difference(rl, [], figures.right) is None
-
-
-def good_results(out: Path) -> None:
-    """Twenty tasks, half of them visual; everything as promised."""
-    full, count = "1" * 20, 20
-    for seed in (0, 1):
-        write_result(out, "no-search", "heldout", seed, "01" * 10)
-        write_result(out, "glance-only", "heldout", seed, "01" * 10)
-        write_result(out, "sft", "heldout", seed, "0" * 4 + "1" * 16, calls="20" * 10)
-        write_result(out, "no-reflection", "heldout", seed, "0" * 6 + "1" * 14)
-        for name, right in (("uniform", 18), ("level1", 18), ("level2", 19), ("adaptive", 20)):
-            write_result(out, f"rl-{name}", "heldout", seed, full[:right] + "0" * (count - right), calls="40" * 10)
-        write_result(out, "rl-cost", "heldout", seed, full, calls="20" * 10)
-        for name in ("heldout-noise", "heldout-poison"):
-            write_result(out, "rl-adaptive", name, seed, "0" * 2 + "1" * 18)
-        for when, memory in (("before", full), ("after", "0" * 20)):
-            write_result(out, "rl-adaptive", f"changed-{when}", seed, full)
-            write_result(out, "rl-adaptive", f"learned-{when}", seed, full)
-            write_result(out, "no-search", f"changed-{when}", seed, "0" * 20)
-            write_result(out, "no-search", f"learned-{when}", seed, memory)
-        for policy, right in (("rl-adaptive", 4), ("flags-sft", 10), ("flags-rl", 14)):
-            for name in ("flags-dev", "flags-unseen"):
-                write_result(out, policy, name, seed, full[:right] + "0" * (count - right))
-        levels = {"levels": {f"t{number}": 2 if number < 5 else 0 for number in range(20)}}
-        (out / f"sft.levels.{seed}.json").write_text(json.dumps(levels))
-    write_result(out, "oracle-reflect", "heldout", 0, full)
-
-
-def test_every_table_and_every_bar_of_good_results(tmp_path: Path) -> None:
-    good_results(tmp_path)
-    text, bars = policy_report.report(policy_report.Results(tmp_path, (0, 1)), list(TABLES))
-    assert [line for line in text.splitlines() if line.startswith("### ")] == [
-        f"### {heading}" for heading, _ in policy_report.MAKERS.values()
-    ]
-    assert all(bar["holds"] for some in bars.values() for bar in some), bars
-    assert {name: len(some) for name, some in bars.items()} == {
-        "main": 4, "ablations": 4, "deciding": 3, "change": 2, "noise": 1, "flags": 2
-    }  # fmt: skip
-    assert "| SFT | 80.0 (" in text and "perfect-reader oracle" in text and "MISSED" not in text
-    gain = next(bar for bar in bars["main"] if "level 2" in bar["bar"])
-    assert gain["value"] == 0.8, "four of the five tasks on level 2 were not solved before"
-
-
-def test_missed_bars_are_said_and_missing_results_are_left_out(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        write_result(tmp_path, "sft", "heldout", seed, "10" * 10, declined="0" * 10 + "1" * 10)
-        write_result(tmp_path, "rl-adaptive", "heldout", seed, "10" * 10, calls="01" * 10)
-    text, bars = policy_report.report(policy_report.Results(tmp_path, (0, 1)), list(TABLES))
-    missed = {bar["bar"] for some in bars.values() for bar in some if not bar["holds"]}
-    assert "SFT overall at least 0.75" in missed and "search where it is needed at least 0.98" in missed
-    assert "no search where none is needed, after RL, at least 0.90" in missed and "- MISSED: SFT overall" in text
-    assert "glance" not in text and "### 6" not in text
-    assert policy_report.report(policy_report.Results(tmp_path / "none", (0,)), list(TABLES)) == ("", {})
 
 
 def test_plans_are_checked() -> None:
@@ -149,17 +50,61 @@ def test_plans_come_from_files(tmp_path: Path) -> None:
         read_plan(path)
     with pytest.raises(TaskError, match="cannot be read"):
         read_plan(tmp_path / "nowhere.json")
-    check_plan(tmp_path / "out" / "plan.json", {"a": 1})
-    check_plan(tmp_path / "out" / "plan.json", {"a": 1})
-    with pytest.raises(TaskError, match="was begun with a = 1, now it is 2"):
-        check_plan(tmp_path / "out" / "plan.json", {"a": 2})
+
+
+def test_what_a_folder_was_begun_with_is_kept(tmp_path: Path, base: Path, tiny_encoder: Path) -> None:
+    atlas = write_atlas(tmp_path / "atlas")
+    usual = policy_kept.begun_with(QUICK, base, "nano", atlas)
+    assert not {"seeds", "ablation_seeds"}.intersection(usual) and usual["rl_steps"] == 1
+    other = shutil.copytree(base, tmp_path / "other")
+    assert policy_kept.begun_with(QUICK, other, "nano", atlas) == usual, "what counts is what is in the folder"
+    folders = (tmp_path / "work", tmp_path / "out")
+    policy_kept.keep(folders, {**usual, "atlas": None})
+    policy_kept.keep(folders, usual)
+    policy_kept.keep(folders, {**usual, "atlas": None})
+    assert json.loads((tmp_path / "out" / "plan.json").read_text()) == usual, "the atlas may be named later"
+
+    replace(NANO, max_turns=3).save(other)
+    carded = policy_kept.begun_with(QUICK, other, "nano", atlas)
+    weighed = policy_kept.begun_with(QUICK, other_weights(base, tmp_path / "more"), "nano", atlas)
+    drawn = policy_kept.begun_with(QUICK, base, str(tiny_encoder), atlas)
+    (atlas / "dev" / "metadata.jsonl").write_text('{"id": "b"}')
+    fingers = policy_kept.begun_with(QUICK, base, "nano", atlas)
+    changes = {"base_card": carded, "base_weights": weighed, "encoder": drawn, "atlas": fingers}
+    for name, facts in changes.items():
+        assert [key for key in usual if facts[key] != usual[key]] == [name]
+        with pytest.raises(TaskError, match=f"work was begun with {name} = "):
+            policy_kept.keep(folders, facts)
+        assert str(tmp_path) not in str(facts), "no path of the machine"
+    with pytest.raises(TaskError, match="was begun with rl_steps = 1, now it is 2"):
+        policy_kept.keep((tmp_path / "new", tmp_path / "out"), {**usual, "rl_steps": 2})
+    assert not (tmp_path / "new").exists(), "all are looked at before one is begun"
+
+
+def write_atlas(folder: Path) -> Path:
+    for part in ("kb", "train", "dev"):
+        (folder / part).mkdir(parents=True)
+        (folder / part / "metadata.jsonl").write_text('{"id": "a"}')
+    return folder
 
 
 def test_each_policy_is_played_once_a_seed_and_set() -> None:
-    listed = list(evaluations(list(TABLES), (0, 1, 2)))
+    listed = list(evaluations(list(TABLES), Plan()))
     assert len(listed) == len(set(listed)) and ("oracle-reflect", "heldout", 1) not in listed
     assert {policy for policy, _, _ in listed} == {*RECIPES, "oracle-reflect"}
     assert all(recipe.start == "base" or recipe.start in RECIPES for recipe in RECIPES.values())
+
+
+def test_ablations_may_have_fewer_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"ablation_seeds": [2, 7]}')
+    seeds: dict[str, set[int]] = {}
+    for policy, _, seed in evaluations(list(TABLES), read_plan(path)):
+        seeds.setdefault(policy, set()).add(seed)
+    assert seeds.pop("oracle-reflect") == {0}
+    assert seeds == {policy: {2} if policy in ABLATIONS else {0, 1, 2} for policy in RECIPES}
+    assert {"rl-adaptive", "glance-only", "sft"}.isdisjoint(ABLATIONS)
+    assert {policy for policy, _, _ in evaluations(["ablations"], read_plan(path, seeds=[1]))}.isdisjoint(ABLATIONS)
 
 
 @pytest.fixture
@@ -215,6 +160,15 @@ def test_what_a_policy_goes_on_from_is_trained_before_it_and_once(stages: Simple
     for name, demos in (("no-search", "answers"), ("glance-only", "glances"), ("no-reflection", "plain")):
         stages.stages.model(name, 1)
         assert stages.calls[-1][1] == {**sft, "--demos": f"{demos}.parquet", "--out": stages.calls[-1][1]["--out"]}
+
+
+def test_held_out_tasks_have_rollouts_of_their_own_for_their_levels(stages: SimpleNamespace) -> None:
+    made = stages.stages
+    Stages(replace(made.data, plan=Plan(level_rollouts=4)), made.base, made.out).rates("sft", 0, "heldout")
+    made.rates("sft", 0, "train")
+    levels, training = (flags for name, flags in stages.calls if name == "rates")
+    assert levels["--rollouts"] == "4" and levels["--tasks"].endswith("heldout") and levels["--limit"] == "1000"
+    assert training["--rollouts"] == "8" and training["--tasks"].endswith("train") and training["--limit"] == "2000"
 
 
 def test_options_are_those_of_the_commands(stages: SimpleNamespace) -> None:
@@ -286,7 +240,35 @@ def test_demonstrations_without_search_and_without_gaze(tiny_index: Path, tmp_pa
     assert not needs_gaze(Task("a", "?", ("b",), b"", regions=((0, 0, 1, 1),), calls=(Glance(),)))
 
 
-def test_real_flags_of_countries_that_training_never_shows(atlas: Path) -> None:
+class Shy(ColourIndex):
+    """Its similarities leave one in doubt, and only a longer query than the title finds an article."""
+
+    def search_image(self, pictures: Sequence[Any], k: int = 5) -> list[list[Hit]]:
+        text = "Its ally is Greenland of Old."
+        return [[replace(hit, score=0.9, snippet=text) for hit in hits] for hits in super().search_image(pictures, k)]
+
+    def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:
+        return super().search_text([query.removesuffix(" capital") * query.endswith("capital") for query in queries], k)
+
+
+def test_plain_demonstrations_try_nothing_a_second_time() -> None:
+    stranger = make_task("stranger", (), (LEFT,), "unanswerable", (Gaze(LEFT),), ("unknown",))
+    hop = make_task("hop", ("BLUE", "GREEN"), (RIGHT,), "hop_1")
+    cases = [Case(stranger, Asking("ruler")), Case(hop, Asking("capital", ("ally",)))]
+    config = EpisodeConfig(texts=3, max_turns=8, scores=True)
+
+    def taken(**changes: Any) -> dict[str, list[type]]:
+        manner = replace(manner_of("plain", NANO), **changes)
+        shown = demonstrate(cases, Shy(), config, progress=False, manner=manner)
+        return {one.episode.task.id: [type(turn.action) for turn in one.episode.turns[:-1]] for one in shown}
+
+    assert taken() == {"stranger": [Gaze]}, "a task that takes a second query is left out"
+    assert taken(again=True)["hop"] == [Gaze, Search, Search]
+    assert taken(closer=3)["stranger"] == [Gaze, Gaze]
+    assert manner_of("reflective", NANO).again and manner_of("reflective", NANO).closer > 0
+
+
+def test_real_flags_that_training_never_shows(atlas: Path) -> None:
     countries = {country.id: country for country in read_source(atlas / "kb")}
     train = read_tasks(atlas / "train")
     shown = {name for task in [*train, *read_tasks(atlas / "dev")] for name in policy_flags._asked(task)}
@@ -366,18 +348,43 @@ def test_the_whole_road_in_minutes(
     text = (out / "tables.md").read_text()
     assert policy_table.main(["--report", "--quick", "--out", str(out), "--tables", *tables]) == 1
     assert (out / "tables.md").read_text() == text
-    assert str(tmp_path) not in "".join(path.read_text() for path in out.glob("*.heldout.?.json"))
+    assert str(tmp_path) not in "".join(path.read_text() for path in out.rglob("*") if path.is_file())
     with pytest.raises(TaskError, match="was begun with rl_steps = 1, now it is 3"):
         policy_table.main([*given, "--rl-steps", "3", "--tables", "main"])
 
 
 def test_the_command_says_what_it_needs(tmp_path: Path, base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from index.errors import ModelError
-
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
     with pytest.raises(ModelError, match="holds no model to begin with"):
-        policy_table.main(["--base", str(tmp_path), *where])
+        policy_table.main(["--base", str(tmp_path), "--tables", "main", *where])
     with pytest.raises(TaskError, match="name its folder with --atlas, or leave the table out with --tables"):
         policy_table.main(["--base", str(base), "--quick", *where])
     assert policy_table.main(["--report", *where]) == 1 and "no results" in capsys.readouterr().out
     assert not (tmp_path / "work").exists() and not (tmp_path / "out").exists()
+
+
+def test_training_begins_with_the_shipped_base_and_never_with_the_fine_tuned_model(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Path] = []
+    monkeypatch.setattr(Stages, "play", lambda self, *_: begun.append(self.base))
+    monkeypatch.setattr(Stages, "levels", lambda self, *_: None)
+    assert policy_kept.SHIPPED.parts[-3:] == ("agents", "nano", "base")
+    monkeypatch.setattr(policy_kept, "SHIPPED", tmp_path / "base")
+    given = ["--quick", "--tables", "main", "--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    with pytest.raises(ModelError, match="make it with python -m agents.nano.make and name its folder .* with --base"):
+        policy_table.main(given)
+    assert not begun and not (tmp_path / "out").exists()
+    shutil.copytree(base, tmp_path / "base")
+    assert policy_table.main(given) == 1 and set(begun) == {tmp_path / "base"}, "there are no results yet"
+    plan = (tmp_path / "out" / "plan.json").read_text()
+    assert plan == (tmp_path / "work" / "plan.json").read_text() and str(tmp_path) not in plan
+    with pytest.raises(TaskError, match="work was begun with base_weights = "):
+        policy_table.main([*given, "--base", str(other_weights(base, tmp_path / "other"))])
+
+
+def other_weights(base: Path, folder: Path) -> Path:
+    shutil.copytree(base, folder)
+    with (folder / "model.safetensors").open("ab") as weights:
+        weights.write(b" ")
+    return folder
