@@ -1,14 +1,16 @@
 """An OpenAI-compatible endpoint for chats: one function to ask, with retries, backoff and an account of what was spent.
 
 - Only the standard library. The key comes from an environment variable, is sent in a header and stands in no message,
-  file or log; redirects are not followed, and a key never leaves this machine unencrypted.
-- What may pass (timeouts, 408, 409, 429, 5xx, answers that are no JSON) is tried again, after the time that the server
-  asks for or twice as long each time. What will not pass (wrong key, no such model) ends the run; what is wrong with
-  one chat only (too long, refused) fails that chat.
+  file or log, not even where the server repeats it; redirects are not followed, no proxy comes between here and this
+  machine, and a key never leaves it unencrypted.
+- What may pass (timeouts, 408, 409, 429, 5xx, replies that are cut off or none) is tried again, after the time that the
+  server asks for or twice as long each time; what such a reply took counts. What will not pass (wrong key, no such
+  model) ends the run; what is wrong with one chat only (too long, refused) fails that chat.
 """
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
@@ -86,6 +88,10 @@ class Reply:
     completion: int
 
 
+Spent = Callable[[int, int], None]
+"""Is told how many tokens were read and written."""
+
+
 class _Stay(urllib.request.HTTPRedirectHandler):
     """Follows no redirect: it would take the key to another place."""
 
@@ -123,6 +129,8 @@ class Endpoint:
             raise GoGError(f"the teacher's address {self.url!r} is none; give one such as http://127.0.0.1:8000/v1")
         if parts.username or parts.password or parts.query:
             raise GoGError(f"give the teacher's address alone and its key in {self.key_variable}")
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise GoGError(f"what {self.key_variable} holds is no key; it has characters that no header can carry")
         if parts.scheme == "http" and parts.hostname not in _LOCAL and self._key:
             raise GoGError(
                 f"{self.key_variable} would be sent to {parts.hostname} unencrypted; use https, or unset the variable"
@@ -132,12 +140,13 @@ class Endpoint:
     def _key(self) -> str:
         return os.environ.get(self.key_variable, "").strip()
 
-    def ask(self, messages: list[dict[str, Any]], account: Account, **fields: Any) -> Reply:
+    def ask(self, messages: list[dict[str, Any]], account: Account, spent: Spent | None = None, **fields: Any) -> Reply:
         """Asks for the next message of a chat.
 
         Args:
             messages: as the endpoint takes them.
             account: what is spent is added to it; it is looked at before every try.
+            spent: is told the tokens of whatever comes back, of use or not, as soon as they are in the account.
             **fields: further fields of this request, such as `tools`.
 
         Raises:
@@ -153,9 +162,9 @@ class Endpoint:
             account.check()
             wait = min(60.0, self.pause * 2**attempt) * random.uniform(0.75, 1.25)
             try:
-                return self._read(self._send(data), account)
+                reply = _reply(self._send(data))
             except urllib.error.HTTPError as error:
-                said = _said(error)
+                said = self._quoted(_said(error))
                 if error.code in _FATAL:
                     raise GoGError(
                         f"the teacher refuses ({error.code}: {said}); check --teacher, --teacher-model and the key in "
@@ -165,8 +174,19 @@ class Endpoint:
                 if error.code not in _PASSING and error.code < 500:
                     break  # this chat will never do
                 wait = _asked_for(error, wait)
-            except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-                problem = f"{type(error).__name__}: {error}"[:200]  # the network's, or a reply that is none
+            except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+                problem = self._quoted(f"{type(error).__name__}: {error}")  # the network's, or what came is no JSON
+            else:
+                account.add(reply.prompt, reply.completion)
+                if spent is not None:
+                    spent(reply.prompt, reply.completion)
+                if reply.message and account.limited and not reply.prompt:
+                    raise GoGError(
+                        "the teacher does not say what its replies take, so that no limit can be kept; ask without one"
+                    )
+                if reply.message:
+                    return reply
+                problem = "there is no message in what came"
             if attempt < self.retries:
                 self.sleep(wait)
         raise AskError(f"the teacher gave no reply ({problem})")
@@ -177,30 +197,39 @@ class Endpoint:
             headers["Authorization"] = f"Bearer {self._key}"
         address = self.url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         request = urllib.request.Request(address, data, headers)
-        with urllib.request.build_opener(_Stay).open(request, timeout=self.timeout) as reply:
+        direct = [urllib.request.ProxyHandler({})] if urlsplit(self.url).hostname in _LOCAL else []
+        with urllib.request.build_opener(_Stay, *direct).open(request, timeout=self.timeout) as reply:
             return json.loads(reply.read())
 
-    def _read(self, reply: Any, account: Account) -> Reply:
-        usage = reply.get("usage") or {}
-        prompt, completion = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
-        account.add(prompt, completion)
-        if account.limited and not prompt:
-            raise GoGError(
-                "the teacher does not say what its replies take, so that no limit can be kept; ask without one"
-            )
-        message = reply["choices"][0]["message"]
-        if not isinstance(message, Mapping):
-            raise ValueError("the reply holds no message")
-        return Reply(message, prompt, completion)
+    def _quoted(self, text: str) -> str:
+        """What a server said, in a short line that does not hold the key."""
+        hidden = text.replace(self._key, "(the key)") if self._key else text
+        return " ".join(hidden[:2000].split())[:200]
+
+
+def _reply(found: Any) -> Reply:
+    """What came back, with an empty message where it holds none, and no tokens where it does not tell them."""
+    usage = found.get("usage") if isinstance(found, Mapping) else None
+    prompt, completion = (_count(usage, name) for name in ("prompt_tokens", "completion_tokens"))
+    try:
+        message = found["choices"][0]["message"]
+    except (KeyError, IndexError, TypeError):
+        message = None
+    return Reply(message if isinstance(message, Mapping) else {}, prompt, completion)
+
+
+def _count(usage: Any, name: str) -> int:
+    count = usage.get(name) if isinstance(usage, Mapping) else None
+    return int(count) if type(count) in (int, float) and 0 < count < 1e12 else 0
 
 
 def _said(error: urllib.error.HTTPError) -> str:
-    """What a server says of an error, in a line."""
+    """What a server says of an error."""
     try:
-        text = error.read(2000).decode("utf-8", "replace")
-    except OSError:
+        text = error.read(20_000).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
         text = ""
-    return " ".join(text.split())[:200] or str(error.reason)
+    return text if text.strip() else str(error.reason)
 
 
 def _asked_for(error: urllib.error.HTTPError, wait: float) -> float:

@@ -1,15 +1,19 @@
 """What a teacher has done so far, as JSON lines: whoever starts again goes on from there.
 
-The first line says what the run is. Then follow each reply's tokens, as it comes, and each episode's end with its
-actions; of a run that was killed nothing is lost but the episodes under way.
+The first line says what the run is. Then follow the tokens of each reply, as it comes and whether it was of use or not,
+and each episode's end with its actions and its task's fingerprint; of a run that was killed nothing is lost but the
+episodes under way.
 """
 
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from gog_env.tasks import Task, fingerprint_of
 from index.errors import TaskError
 
 
@@ -28,6 +32,7 @@ class Journal:
         self.path = Path(path)
         self.ended: dict[str, dict[str, Any]] = {}
         self.prompt = self.completion = 0
+        self._lock = threading.Lock()
         whole = b""
         if self.path.is_file():
             content = self.path.read_bytes()
@@ -58,10 +63,25 @@ class Journal:
             except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 raise TaskError(f"{self.path}, line {number}: not of a journal ({error}); remove the file") from None
 
+    def check(self, tasks: Iterable[Task]) -> None:
+        """Refuses tasks that have the ids of some that ended here, but ask or answer something else.
+
+        Raises:
+            TaskError: names the file and the first of them.
+        """
+        for task in tasks:
+            played = self.ended.get(task.id, {}).get("fingerprint", "")  # older journals have none
+            if played and played != fingerprint_of([task]):
+                raise TaskError(
+                    f"{self.path} is the journal of other tasks: its {task.id!r} has another question or answer; give "
+                    "the tasks that it was begun with, remove it, or choose another --journal"
+                )
+
     def write(self, **entry: Any) -> None:
-        """Adds a line, at once on the disk's way."""
-        self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
-        self._file.flush()
+        """Adds a line, at once on the disk's way; from any thread."""
+        with self._lock:
+            self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            self._file.flush()
         if "outcome" in entry:
             self.ended[entry["task"]] = entry
 

@@ -78,17 +78,27 @@ def _block(block: dict[str, Any]) -> dict[str, Any]:
 def action_of(reply: Reply, card: PolicyCard) -> Action:
     """Reads a reply. What is said beside a call, or thought before it in a field of its own, is its reason."""
     message = dict(reply.message)
-    text, calls = str(message.get("content") or ""), message.get("tool_calls") or []
+    text, calls = _text(message.get("content")), message.get("tool_calls") or []
+    reasons = _text(message.get("reasoning_content"))
     if not calls:
         action = tool_call.parse(text, card)
-        return replace(action, thought=action.thought or str(message.get("reasoning_content") or "").strip())
+        return replace(action, thought=action.thought or reasons.strip())
     try:
         read = [{"function": {**one["function"], "arguments": _arguments(one["function"])}} for one in calls]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Malformed("the arguments of a call must be JSON")
-    action = tool_call.action_of_message({**message, "tool_calls": read}, card)
-    said = text if "<think>" not in text else ""
-    return replace(action, thought=action.thought or said.strip())
+    said = {"content": text, "reasoning_content": reasons, "tool_calls": read}
+    action = tool_call.action_of_message(said, card)
+    beside = text if "<think>" not in text else ""
+    return replace(action, thought=action.thought or beside.strip())
+
+
+def _text(content: Any) -> str:
+    """What is said in a message's content: a text, or the texts among its parts."""
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else ""
+    parts = (part.get("text") if isinstance(part, dict) else part for part in content)
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def _arguments(function: dict[str, Any]) -> Any:

@@ -4,7 +4,8 @@
 
 Decisions:
 - The teacher acts through the same environment as any policy; kept is only what that scores as right, in form, read
-  from a text that was shown, and with few enough calls (`--budget`). It is never told the answer.
+  from a text that was shown, and with few enough calls (`--budget`); of near-duplicates the first. It is never told the
+  answer.
 - Everything goes into a journal of JSON lines as it happens: what each reply took, and how each episode ended. Whoever
   starts again goes on where it stopped, and what was spent before counts. Demonstrations are written from the journal,
   by playing its actions again.
@@ -24,7 +25,7 @@ from typing import Any
 
 from agents.card import PolicyCard
 from agents.chats import write_chats
-from agents.demonstrations import Demonstration, Tally, chat_rows
+from agents.demonstrations import Demonstration, Tally, chat_rows, pattern_of
 from agents.dialects import tool_call
 from agents.endpoint import Account, AskError, Endpoint, LimitError, Reply
 from agents.journal import Journal
@@ -34,7 +35,7 @@ from agents.proof import problem_of
 from agents.settings import episode_config
 from gog_env.actions import CALLS, Action, as_dict, from_dict
 from gog_env.episode import Episode, EpisodeConfig, EpisodeView, step_batch
-from gog_env.tasks import Task
+from gog_env.tasks import Task, fingerprint_of
 from index.errors import GoGError, TaskError
 
 _PATIENCE = 8
@@ -71,14 +72,16 @@ def teach(
         config: the rules.
         lesson: how to ask.
         account: what may be spent; what the journal tells was spent is in it.
-        journal: gets the tokens of each reply and the end of each episode.
+        journal: gets the tokens of each reply, as it comes, and the end of each episode.
 
     Returns:
         How many episodes of all that the journal knows ended how, and how many got no reply (`no reply`).
 
     Raises:
         GoGError: the endpoint refuses altogether, or gives no reply to many chats in a row.
+        TaskError: the journal is that of other tasks.
     """
+    journal.check(tasks)
     card = PolicyCard(result_side=lesson.result_side)
     failed: Counter[str] = Counter()
     waiting = iter([task for task in tasks if task.id not in journal.ended])
@@ -90,10 +93,7 @@ def teach(
                 active.append(Episode(task, config))
             if not active:
                 break
-            replies = list(pool.map(lambda episode: _ask(episode.view, card, lesson, account), active))
-            for episode, reply in zip(active, replies, strict=True):
-                if isinstance(reply, Reply):
-                    journal.write(task=episode.task.id, tokens=[reply.prompt, reply.completion])
+            replies = list(pool.map(lambda episode: _ask(episode.view, card, lesson, account, journal), active))
             answered: list[tuple[Episode, Action]] = []
             for episode, reply in zip(active, replies, strict=True):
                 silent = 0 if isinstance(reply, Reply) else silent + 1
@@ -110,14 +110,18 @@ def teach(
             active = [episode for episode, _ in answered if not episode.done]
             for episode in (episode for episode, _ in answered if episode.done):
                 actions = [as_dict(turn.action) for turn in episode.turns]
-                journal.write(task=episode.task.id, outcome=outcome(episode, lesson.budget), actions=actions)
+                about = {"task": episode.task.id, "fingerprint": fingerprint_of([episode.task])}
+                journal.write(**about, outcome=outcome(episode, lesson.budget), actions=actions)
     return failed + Counter(journal.ended[task.id]["outcome"] for task in tasks if task.id in journal.ended)
 
 
-def _ask(view: EpisodeView, card: PolicyCard, lesson: Lesson, account: Account) -> Reply | GoGError:
+def _ask(view: EpisodeView, card: PolicyCard, lesson: Lesson, account: Account, journal: Journal) -> Reply | GoGError:
+    def spent(prompt: int, completion: int) -> None:
+        journal.write(task=view.task_id, tokens=[prompt, completion])
+
     fields = {"tools": tool_call.tools(replace(card, system=True))} if lesson.style == "tools" else {}
     try:
-        return lesson.endpoint.ask(chat(view, card, lesson.style), account, **fields)
+        return lesson.endpoint.ask(chat(view, card, lesson.style), account, spent, **fields)
     except GoGError as error:
         return error
 
@@ -189,13 +193,22 @@ def write_lessons(
     tally.dropped.update({reason: count for reason, count in ends.items() if reason != "kept"})
     tally.dropped["not played"] += len(tasks) - ends.total()
 
+    known: set[tuple[object, ...]] = set()
+    same = 0
+
     def kept() -> Iterator[Demonstration]:
+        nonlocal same
         for episode in played_again(tasks, index, config, journal):
+            same += 1
+            if (pattern := pattern_of(episode.task)) in known:
+                tally.dropped["near-duplicate"] += 1
+                continue
+            known.add(pattern)
             tally.kept[episode.task.kind] += 1
             yield Demonstration(episode)
 
     count = write_chats(chat_rows(kept(), card), out)
-    tally.dropped["not the same again"] += ends["kept"] - count
+    tally.dropped["not the same again"] += ends["kept"] - same
     tally.dropped = +tally.dropped
     spent = f"{account.prompt:,} + {account.completion:,} tokens, {account.cost:.2f} spent{stopped}"
     if not count:

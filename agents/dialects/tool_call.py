@@ -60,9 +60,11 @@ def _in_units(text: str, card: PolicyCard) -> str:
 
 def call_problem(name: Any, arguments: Any) -> str | None:
     """Why a call cannot be made at all: no such tool, or other arguments than it takes. None where it can."""
+    if not isinstance(name, str):
+        return "a call must name its tool: glance, gaze or search"
     if not isinstance(arguments, dict):
         return f"the arguments of {name} must be a JSON object"
-    wanted = _ARGUMENTS.get(name) if isinstance(name, str) else None
+    wanted = _ARGUMENTS.get(name)
     if wanted is None:
         return f"there is no tool {name!r}; use glance, gaze or search"
     if set(arguments) != wanted:
@@ -70,7 +72,7 @@ def call_problem(name: Any, arguments: Any) -> str | None:
     return None
 
 
-def action_of_call(name: str, arguments: Any, card: PolicyCard, size: tuple[int, int] | None = None) -> Action:
+def action_of_call(name: Any, arguments: Any, card: PolicyCard, size: tuple[int, int] | None = None) -> Action:
     """Turns a tool's name and arguments into an action; `Malformed` with a reason where they do not fit.
 
     Args:
@@ -141,7 +143,7 @@ def action_of_message(message: Mapping[str, Any], card: PolicyCard, size: tuple[
     function = calls[0]["function"]
     thought = _THINK.search(text)
     reasons = thought.group(1) if thought else str(message.get("reasoning_content") or "")
-    return replace(action_of_call(function["name"], function["arguments"], card, size), thought=reasons.strip())
+    return replace(action_of_call(function.get("name"), function.get("arguments"), card, size), thought=reasons.strip())
 
 
 def action_message(action: Action, card: PolicyCard, size: tuple[int, int] | None = None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +13,7 @@ from PIL import Image
 from gog_env.actions import Action
 from gog_env.tasks import Task
 from index.knowledge import Hit
+from tests.agents.scripted_server import KEY, Server
 
 LEFT, RIGHT = (0.1, 0.1, 0.4, 0.6), (0.6, 0.2, 0.9, 0.7)
 TITLES = {"RED": "Redland", "BLUE": "Blueland", "GREEN": "Greenland of Old", "GREY": "Greyland"}
@@ -83,6 +84,15 @@ def colours() -> SimpleNamespace:
         make_task("hop", ("BLUE", "GREEN"), (RIGHT,), kind="hop_1"),
     ]
     return SimpleNamespace(index=ColourIndex, task=make_task, tasks=tasks, left=LEFT, right=RIGHT)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """An endpoint that answers by a script, and its key in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    made = Server()
+    yield made
+    made.close()
 
 
 TEXTS = ["The capital of Veloria is Tashmir, on the river Ålo.", "Which nation's banner is at the top left?"]

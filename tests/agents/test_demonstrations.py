@@ -12,14 +12,7 @@ import pytest
 from agents.card import NANO
 from agents.cases import Banners, Case, make_cases
 from agents.chats import read_chats, write_chats
-from agents.demonstrations import (
-    Demonstration,
-    Tally,
-    chat_rows,
-    demonstrate,
-    main,
-    write_demonstrations,
-)
+from agents.demonstrations import Demonstration, Tally, chat_rows, demonstrate, main, write_demonstrations
 from agents.proof import replays, was_read, was_seen
 from agents.reflective import DOUBT, Manner, ReflectiveOracle
 from agents.settings import episode_config
@@ -322,6 +315,16 @@ def test_near_duplicates_are_left_out_and_counted(colours: SimpleNamespace) -> N
     assert [one.episode.task.id for one in kept] == ["one", "other", "more", "visual"]
     assert tally.dropped == {"near-duplicate": 3}
     assert str(tally) == "kept 4 of 7 tasks (4 gaze; 0 with a mistake); dropped: 3 near-duplicate"
+
+
+def test_what_is_dropped_makes_nothing_a_near_duplicate(colours: SimpleNamespace) -> None:
+    """Of tasks in the same words and with the same answer the first shows the wrong one, the others the right one."""
+    task = colours.task("good", ("RED",), (colours.left,))
+    bad = replace(task, id="bad", regions=(colours.right,))
+    tally = Tally()
+    kept = demonstrations(colours, bad, task, replace(task, id="again"), bad, manner=PLAIN, tally=tally)
+    assert [one.episode.task.id for one in kept] == ["good"]
+    assert tally.dropped["near-duplicate"] == 1 and tally.dropped.total() == 3
 
 
 def test_what_does_not_come_back_again_is_found_out(colours: SimpleNamespace) -> None:

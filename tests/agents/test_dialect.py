@@ -60,7 +60,7 @@ def test_an_action_survives_writing_and_reading(card: PolicyCard, action: Action
         ('<tool_call>{"name": "gaze", "arguments": {"bbox": [1, 2, 3, 4]}}</tool_call>', "gaze takes the argument box"),
         ('<tool_call>{"name": "search", "arguments": {"query": 7}}</tool_call>', "query must be a text"),
         ('<tool_call>{"name": "glance", "arguments": "x"}</tool_call>', "must be a JSON object"),
-        ('<tool_call>{"name": ["glance"], "arguments": {}}</tool_call>', "no tool ['glance']"),
+        ('<tool_call>{"name": ["glance"], "arguments": {}}</tool_call>', "must name its tool"),
         (f'<tool_call>{{"name": "gaze", "arguments": {{"box": [{"9" * 400}, 2, 3, 4]}}}}</tool_call>', "far too large"),
         (f"<tool_call>{'[' * 100_000}</tool_call>", "must be JSON"),
     ],

@@ -5,10 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import threading
-from collections.abc import Callable, Iterator
+import time
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,77 +15,16 @@ import pytest
 from PIL import Image
 
 from agents import demonstrations
-from agents.card import NANO, PolicyCard
+from agents.card import NANO
 from agents.chats import read_chats
-from agents.endpoint import Account, AskError, Endpoint, LimitError, Reply
+from agents.endpoint import Account, LimitError
 from agents.journal import Journal
-from agents.openai_chat import action_of
 from agents.teacher import Lesson, played_again, teach
-from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
+from gog_env.actions import Gaze
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Task
 from index.errors import GoGError, TaskError
-
-KEY = "sk-secret"
-Script = Callable[[dict[str, Any], int], Any]
-"""From a request and how many came before it: a message, or (status, headers, body)."""
-
-
-class Server:
-    """An endpoint that answers by a script and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.script: Script = lambda asked, number: says("<answer>gold</answer>")
-        self.asked: list[dict[str, Any]] = []
-        self.keys: set[str | None] = set()
-        server, lock = self, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    number = len(server.asked)
-                    server.asked.append(asked)
-                    server.keys.add(self.headers.get("Authorization"))
-                found = server.script(asked, number) if self.path == "/v1/chat/completions" else (404, {}, "no")
-                usage = {"prompt_tokens": 100, "completion_tokens": 10}
-                status, headers, body = found if isinstance(found, tuple) else (
-                    200, {}, json.dumps({"choices": [{"message": found}], "usage": usage})
-                )  # fmt: skip
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body.encode())
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("no_proxy", "*")
-    made = Server()
-    yield made
-    made.close()
-
-
-def says(text: str) -> dict[str, Any]:
-    return {"role": "assistant", "content": text}
-
-
-def calls(name: str, said: str | None = None, **arguments: Any) -> dict[str, Any]:
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return {"role": "assistant", "content": said, "tool_calls": [{"id": "x", "type": "function", "function": function}]}
+from tests.agents.scripted_server import KEY, Server, calls, endpoint, says, whole
 
 
 def question(asked: dict[str, Any]) -> str:
@@ -103,10 +40,6 @@ def looks(asked: dict[str, Any], number: int) -> Any:
     if turn_of(asked) == 0:
         return calls("gaze", "<think>find it</think>", box=[100, 100, 400, 600])
     return says("<think>read</think><answer>gold</answer>")
-
-
-def endpoint(server: Server, **changes: Any) -> Endpoint:
-    return Endpoint(**{"url": server.url, "model": "big", "sleep": lambda seconds: None, **changes})
 
 
 def taught(
@@ -175,31 +108,6 @@ def test_calls_can_be_written_as_text(server: Server, colours: SimpleNamespace, 
     assert result["role"] == "user"
     assert [block["type"] for block in result["content"]] == ["text", "image_url", "text", "text"]
     assert result["content"][0]["text"] == "<tool_response>" and result["content"][3]["text"] == "</tool_response>"
-
-
-@pytest.mark.parametrize(
-    ("message", "action", "thought"),
-    [
-        (calls("glance"), Glance(), ""),
-        (calls("search", "who rules it", query="Kenya"), Search("Kenya"), "who rules it"),
-        ({**calls("glance"), "reasoning_content": "look"}, Glance(), "look"),
-        ({**says("<answer>4</answer>"), "reasoning_content": "count"}, Answer("4"), "count"),
-        (says("<think>a</think><answer>4</answer>"), Answer("4"), "a"),
-        (calls("gaze", None, box=[0, 0, 500, 1000]), Gaze((0, 0, 0.5, 1)), ""),
-    ],
-)
-def test_replies_are_read_as_actions(message: dict[str, Any], action: Any, thought: str) -> None:
-    read = action_of(Reply(message, 1, 1), PolicyCard())
-    assert read == action and read.thought == thought
-
-
-@pytest.mark.parametrize("arguments", ["{", None, "[1]"])
-def test_bad_calls_are_malformed(arguments: Any) -> None:
-    message = calls("glance")
-    message["tool_calls"][0]["function"]["arguments"] = arguments
-    expected = (Glance,) if arguments is None else (Malformed,)
-    read = action_of(Reply(message, 1, 1), PolicyCard())
-    assert isinstance(read, (Malformed, *expected)) and not isinstance(read, Answer)
 
 
 # what is kept
@@ -272,10 +180,28 @@ def test_a_chat_without_a_reply_is_left_for_the_next_time(
 
 
 def test_a_wrong_key_ends_the_run_and_is_never_told(server: Server, colours: SimpleNamespace, tmp_path: Path) -> None:
-    server.script = lambda asked, number: (401, {}, "bad key")
-    with pytest.raises(GoGError, match="refuses .401: bad key.; check --teacher") as error:
+    server.script = lambda asked, number: (401, {}, f"bad key: {server.keys}")
+    with pytest.raises(GoGError, match="refuses .401: bad key: .*; check --teacher") as error:
         taught(server, colours, tmp_path / "j", left(colours))
+    assert server.keys == {f"Bearer {KEY}"}
     assert KEY not in str(error.value) and KEY not in (tmp_path / "j").read_text()
+    server.script = lambda asked, number: (400, {}, f"bad request: {server.keys}")
+    assert taught(server, colours, tmp_path / "j", left(colours))[0] == {"no reply": 1}
+    written = (tmp_path / "j").read_text()
+    assert KEY not in written and "bad request: {'Bearer (the key)'}" in written
+
+
+def test_bad_replies_cost_their_own_chats_only(server: Server, colours: SimpleNamespace, tmp_path: Path) -> None:
+    bad: dict[str, Any] = {
+        "cut": (200, {"Content-Length": "1000"}, "{"),
+        "deep": (200, {}, "[" * 100_000),
+        "nameless": {**says(""), "tool_calls": [{"function": {"arguments": "{}"}}]},
+        "nested": calls("gaze") | {"tool_calls": [{"function": {"name": "gaze", "arguments": "[" * 100_000}}]},
+    }
+    server.script = lambda asked, n: bad.get(question(asked).split()[-1].rstrip("?")) or looks(asked, n)
+    tasks = [left(colours, name) for name in (*bad, "good")]
+    ends, journal, _ = taught(server, colours, tmp_path / "j", *tasks, endpoint={"retries": 1})
+    assert ends == {"no reply": 2, "not solved": 2, "kept": 1} and journal.ended["good"]["outcome"] == "kept"
 
 
 def test_a_silent_endpoint_ends_the_run(server: Server, colours: SimpleNamespace, tmp_path: Path) -> None:
@@ -284,29 +210,6 @@ def test_a_silent_endpoint_ends_the_run(server: Server, colours: SimpleNamespace
     with pytest.raises(GoGError, match="8 chats in a row"):
         taught(server, colours, tmp_path / "j", *tasks, endpoint={"retries": 1})
     assert len(server.asked) == 18, "three rounds of three chats, each tried twice"
-
-
-def test_a_redirect_is_not_followed(server: Server) -> None:
-    server.script = lambda asked, number: (302, {"Location": "http://127.0.0.1:9/"}, "")
-    with pytest.raises(AskError, match="302"):
-        endpoint(server).ask([], Account())
-    assert len(server.asked) == 1
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("ftp://x/v1", "is none; give one such as"),
-        ("http://user:pass@localhost/v1", "its key in OPENAI_API_KEY"),
-        ("http://example.org/v1", "unencrypted"),
-    ],
-)
-def test_addresses_that_cannot_be_are_refused(url: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with pytest.raises(GoGError, match=said):
-        Endpoint(url, "big")
-    monkeypatch.delenv("OPENAI_API_KEY")
-    assert Endpoint("http://example.org/v1", "big").model == "big"
 
 
 # limits and resuming
@@ -329,11 +232,48 @@ def test_the_run_stops_at_the_limit_and_what_was_spent_counts_next_time(
     assert taught(server, colours, tmp_path / "j", *tasks)[0] == {"kept": 6}
 
 
-def test_no_limit_can_be_kept_where_nobody_says_what_was_taken(server: Server) -> None:
-    server.script = lambda asked, n: (200, {}, json.dumps({"choices": [{"message": says("<answer>1</answer>")}]}))
-    assert endpoint(server).ask([], Account()).prompt == 0
-    with pytest.raises(GoGError, match="no limit can be kept"):
-        endpoint(server).ask([], Account(max_tokens=10))
+def test_what_was_spent_is_in_the_journal_before_others_have_replied(
+    server: Server, colours: SimpleNamespace, tmp_path: Path
+) -> None:
+    seen: list[bool] = []
+
+    def script(asked: dict[str, Any], number: int) -> Any:
+        if "slow" not in question(asked):
+            return whole([])  # of no use, but paid for
+        until = time.monotonic() + 5
+        while "tokens" not in (tmp_path / "j").read_text() and time.monotonic() < until:
+            time.sleep(0.01)
+        seen.append("tokens" in (tmp_path / "j").read_text())
+        return looks(asked, number)
+
+    def killed(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    server.script = script
+    account = Account()
+    with pytest.raises(KeyboardInterrupt):
+        tasks = left(colours, "slow"), left(colours, "quick")
+        taught(server, colours, tmp_path / "j", *tasks, account=account, endpoint={"sleep": killed})
+    assert seen == [True] and not Journal(tmp_path / "j", {"model": "big"}).ended
+    again = Journal(tmp_path / "j", {"model": "big"})
+    assert (again.prompt, again.completion) == (account.prompt, account.completion) == (200, 20)
+
+
+def test_a_journal_of_other_tasks_is_refused(server: Server, colours: SimpleNamespace, tmp_path: Path) -> None:
+    server.script = looks
+    one, two = left(colours, "one"), left(colours, "two")
+    assert taught(server, colours, tmp_path / "j", one)[0] == {"kept": 1}
+    for other in (replace(one, question="Which other?"), replace(one, answers=("lead",))):
+        with pytest.raises(
+            TaskError, match="j is the journal of other tasks: its 'one' .* or choose another --journal"
+        ):
+            taught(server, colours, tmp_path / "j", two, other)
+    assert len(server.asked) == 2
+    assert taught(server, colours, tmp_path / "j", one, two)[0] == {"kept": 2}, "more of the same tasks"
+    lines = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
+    older = [{key: value for key, value in line.items() if key != "fingerprint"} for line in lines]
+    (tmp_path / "j").write_text("".join(json.dumps(line) + "\n" for line in older))
+    assert taught(server, colours, tmp_path / "j", other)[0] == {"kept": 1}, "older journals do not say"
 
 
 def test_a_journal_goes_on_after_a_cut_line_and_refuses_another_run(tmp_path: Path) -> None:
@@ -354,6 +294,24 @@ def test_a_journal_goes_on_after_a_cut_line_and_refuses_another_run(tmp_path: Pa
     path.write_text("nothing\n")
     with pytest.raises(TaskError, match="line 1: not of a journal"):
         Journal(path, {"model": "a"})
+
+
+def test_near_duplicates_of_what_is_kept_are_left_out(
+    server: Server,
+    colours: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tasks = [replace(left(colours), id=name) for name in ("one", "two", "three")]
+    monkeypatch.setattr(demonstrations, "open_world", lambda *_, **__: (colours.index(), tasks))
+    server.script = lambda asked, number: looks(asked, number) if number else says("<answer>lead</answer>")
+    command = ["--teacher", server.url, "--teacher-model", "big", "--tasks", str(tmp_path), "--workers", "1"]
+    assert demonstrations.main([*command, "--out", str(tmp_path / "demos.parquet")]) == 0
+    assert "kept 1 of 3 tasks (1 gaze; 0 with a mistake); dropped: 1 near-duplicate, 1 not solved;" in (
+        capsys.readouterr().out
+    )
+    assert read_chats(tmp_path / "demos.parquet")["task"] == ["two"]
 
 
 def test_the_command_writes_what_the_teacher_did(
