@@ -220,7 +220,7 @@ def _reply(found: Any) -> Reply:
 
 def _count(usage: Any, name: str) -> int:
     count = usage.get(name) if isinstance(usage, Mapping) else None
-    return int(count) if type(count) in (int, float) and 0 < count < 1e12 else 0
+    return int(count) if isinstance(count, (int, float)) and 0 < count < 1e12 else 0
 
 
 def _said(error: urllib.error.HTTPError) -> str:

@@ -95,5 +95,5 @@ def test_rl_goes_on_with_the_same_tasks_only_and_takes_no_rates_of_others(
     rates = tmp_path / "rates.jsonl"
     PassRates({"both": PassRate(1, 2, "compare", fingerprint_of([tasks[2]]))}).save(rates)
     with pytest.raises(TaskError, match="rates.jsonl are those of other tasks"):
-        begin(others(tasks, answers=("lead",)), "--rates", str(rates), "--force")
+        begin(others(tasks, answers=("lead",)), "--rates", str(rates), "--curriculum", "adaptive", "--force")
     assert len(asked) == 2
