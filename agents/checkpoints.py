@@ -92,9 +92,12 @@ def unfinished_folder(
         raise
     barrier()
     if first:
+        try:
+            check_out(out, force)  # again: hours may have passed
+        except ModelError as error:
+            raise ModelError(f"{error}; the finished run is in {folder}") from None
         shutil.rmtree(folder / TRAINER, ignore_errors=True)
         (folder / OPTIONS).unlink()
-        check_out(out, force)  # again: hours may have passed
         shutil.rmtree(final, ignore_errors=True)
         folder.rename(final)
     barrier()

@@ -3,11 +3,14 @@
 `PolicyTrainer` keeps all of TRL's own (its tool loop too) and adds: the curriculum decides a step's tasks and is told
 what they earned; every step is measured; checkpoints appear whole or not at all. `EngineTrainer` overrides, besides,
 the two slow parts: how rollouts are generated (`agents.engine`) and how their log-probabilities are computed
-(`agents.grpo_forward`). Advantages, ratios, clipping, KL, every loss type and the optimizer's step stay TRL's.
+(`agents.grpo_forward`). Advantages, ratios, clipping, KL, every loss type and the optimizer's step stay TRL's;
+`agents.grpo_kl` logs the KL where the loss has none.
 
 Decisions: pictures reach the loss through the rollouts themselves, which each batch names by their numbers, because
-TRL's `rollout_func` has no place for them. Over-length and over-turn rollouts are masked by our own rule: TRL's looks
-at the last token alone, and an episode that ran out of turns ends with a proper one.
+TRL's `rollout_func` has no place for them. Over-turn rollouts are masked by our own rule, whoever played them: TRL's
+looks at the last token alone, and an episode that ran out of turns ends with a proper one. Groups that all earned the
+same are counted by our own rule too (`groups/without_signal`): TRL's `frac_reward_zero_std`, which is not logged,
+asks for a deviation below 1e-8, and that of eight times 0.9 is 6e-8.
 """
 
 from __future__ import annotations
@@ -35,14 +38,16 @@ from agents.card import PolicyCard
 from agents.engine import Engine, Rollout
 from agents.engine_writer import CachedWriter
 from agents.grpo_forward import token_logprobs
+from agents.grpo_kl import KlTrainer
 from agents.settings import write_json
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.tasks import Task
 
 STATE = "gog.json"  # beside the trainer's own files in a checkpoint
+_READ_BY_START = 4  # one in so many rollouts is read by the starting model too, for the KL that is logged
 
 
-class PolicyTrainer(GRPOTrainer):
+class PolicyTrainer(KlTrainer):
     """GRPO on a curriculum's tasks.
 
     Args:
@@ -51,6 +56,7 @@ class PolicyTrainer(GRPOTrainer):
         row_of: a task as a row of the trainer's dataset.
         on_episodes: called with every step's finished episodes; returns what is to be logged of them.
         more_state: what a checkpoint holds besides (such as sizes of files that are appended to).
+        mask_truncated: rollouts that ran out of turns (and, with the engine, of tokens) have no part in the loss.
         **trl: as `GRPOTrainer` takes it.
     """
 
@@ -66,13 +72,17 @@ class PolicyTrainer(GRPOTrainer):
         row_of: Callable[[Task], dict[str, Any]],
         on_episodes: Callable[[list[Episode], int], dict[str, float]],
         more_state: Callable[[], dict[str, Any]] = dict,
+        mask_truncated: bool = True,
         **trl: Any,
     ) -> None:
         """Builds TRL's trainer with our reward."""
         self.tasks, self.curriculum, self._row_of = tasks, curriculum, row_of
-        self._on_episodes, self._more_state = on_episodes, more_state
+        self._on_episodes, self._more_state, self._mask_truncated = on_episodes, more_state, mask_truncated
         self._drawn: list[str] = []  # tasks of the step, on all processes
         self._mine: list[Task] = []  # the task of each rollout of this process, picture decoded
+        self._first = 0  # the place of the first of them among those of all processes
+        self._out_of_turns: list[bool] = []
+        self._flat = torch.zeros(0, dtype=torch.bool)  # whether a rollout's group all earned the same
         self._saving: Path | None = None
         self._seconds = {"generate": 0.0, "search": 0.0, "loss": 0.0, "cpu": 0.0}
         rewards: Any = self.reward
@@ -91,6 +101,7 @@ class PolicyTrainer(GRPOTrainer):
         size = self.num_generations
         for number, task_id in enumerate(self._drawn):
             self.curriculum.update(task_id, accuracies[number * size : (number + 1) * size])
+        self._out_of_turns = [episode.truncated for episode in episodes]
         return [episode.reward_parts.total for episode in episodes]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -98,14 +109,35 @@ class PolicyTrainer(GRPOTrainer):
         start, here = time.perf_counter(), len(inputs)
         groups = here * self.accelerator.num_processes // self.num_generations
         self._drawn = self.curriculum.draw(groups)
-        first = self.accelerator.process_index * here
-        mine = [task for task in self._drawn for _ in range(self.num_generations)][first : first + here]
+        self._first = self.accelerator.process_index * here
+        mine = [task for task in self._drawn for _ in range(self.num_generations)][self._first : self._first + here]
         tasks = {task_id: self.tasks[task_id] for task_id in mine}
         decoded = {task_id: replace(task, image=task.picture()) for task_id, task in tasks.items()}
         self._mine = [decoded[task_id] for task_id in mine]
         output = super()._generate_and_score_completions([self._row_of(task) for task in self._mine])
+        output["advantages"].masked_fill_(self._flat, 0.0)
+        self.measured.pop("frac_reward_zero_std", None)  # see the top of this file
+        if self._mask_truncated:
+            self._leave_out(output, torch.tensor(self._out_of_turns))
         self._spent(time.perf_counter() - start)
         return output
+
+    def _leave_out(self, output: dict[str, Any], rows: torch.Tensor) -> None:
+        """Takes rollouts out of the loss, and their tokens out of the number that it is divided by."""
+        masks = [name for name in ("tool_mask", "completion_mask") if name in output]
+        rows = rows.to(output[masks[0]].device)
+        output[masks[0]] = output[masks[0]].masked_fill(rows[:, None], 0)  # the other one is what attention sees
+        counted = torch.stack([output[name] for name in masks]).prod(0).sum()
+        output["num_items_in_batch"] = self.accelerator.gather(counted).sum()
+
+    def _calculate_rewards(self, *given: Any, **options: Any) -> torch.Tensor:
+        """Notes which groups are all alike: their advantages are 0, where TRL's are what rounding leaves of that."""
+        rewards = super()._calculate_rewards(*given, **options)
+        groups = rewards[:, 0].view(-1, self.num_generations)
+        alike = groups.amax(1) - groups.amin(1) < 1e-6
+        self.measured["groups/without_signal"].append(alike.float().mean().item())
+        self._flat = alike.repeat_interleave(self.num_generations)[self._first : self._first + len(self._mine)]
+        return rewards
 
     def _spent(self, seconds: float) -> None:
         """Notes how long a step's rollouts took, scoring included."""
@@ -164,7 +196,6 @@ class EngineTrainer(PolicyTrainer):
         config: rules of the episodes.
         card: how the model is used.
         seed: of the episodes and the sampling.
-        mask_truncated: rollouts that ran out of tokens or turns have no part in the loss.
         **more: as `PolicyTrainer` takes it.
     """
 
@@ -175,17 +206,14 @@ class EngineTrainer(PolicyTrainer):
         config: EpisodeConfig,
         card: PolicyCard,
         seed: int,
-        mask_truncated: bool = True,
         **more: Any,
     ) -> None:
         """Builds the trainer; the engine is made with the first rollouts."""
         self._index, self._config, self._card, self._run_seed = index, config, card, seed
-        self._mask_truncated = mask_truncated
         self._engine: Engine | None = None
         self._rollouts: list[Rollout] = []
         self._rows: list[int] = []
         self._silent: list[bool] = []
-        self._flat = torch.zeros(0, dtype=torch.bool)
         super().__init__(**more)
 
     def finished(self, completions: Any, columns: dict[str, Any]) -> list[Episode]:
@@ -195,18 +223,8 @@ class EngineTrainer(PolicyTrainer):
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         """Numbers the rollouts, so that whatever TRL makes of the batch still knows them."""
         output = super()._generate_and_score_completions(inputs)
-        output["advantages"].masked_fill_(self._flat, 0.0)
         output["rollout"] = torch.arange(len(self._rollouts), device=self.accelerator.device)
         return output
-
-    def _calculate_rewards(self, *given: Any, **options: Any) -> torch.Tensor:
-        """Notes which groups are all alike: their advantages are 0, where TRL's are what rounding leaves of that."""
-        rewards = super()._calculate_rewards(*given, **options)
-        groups = rewards[:, 0].view(-1, self.num_generations)
-        alike = (groups.amax(1) - groups.amin(1) < 1e-6).repeat_interleave(self.num_generations)
-        first = self.accelerator.process_index * len(self._mine)
-        self._flat = alike[first : first + len(self._mine)]
-        return rewards
 
     def _generate(self, prompts: list) -> tuple[Any, ...]:
         """Plays the rollouts of this process; their pictures stay with them until log-probabilities are wanted."""
@@ -250,7 +268,8 @@ class EngineTrainer(PolicyTrainer):
                     episodes,
                     self._index,
                     temperature=self.temperature,
-                    seed=[self._run_seed, self.state.global_step, self.accelerator.process_index],
+                    # As many processes as you like play the same rollouts, unless they share a group's members out.
+                    seed=[self._run_seed, self.state.global_step, self._first % self.num_generations],
                     max_completion=self.max_completion_length,
                     batch_size=len(episodes),
                     keep_pictures=True,
@@ -263,7 +282,7 @@ class EngineTrainer(PolicyTrainer):
 
     def _measure_lengths(self) -> None:
         """Logs lengths as TRL does, and how many rollouts ran out of what."""
-        metrics = self._metrics["train" if self.model.training else "eval"]
+        metrics = self.measured
         lengths = gather_object([sum(one.sampled) for one in self._rollouts])
         whole = gather_object([len(one.prompt_ids) + len(one.completion_ids) for one in self._rollouts])
         ends = gather_object([one.truncated for one in self._rollouts])
@@ -283,7 +302,14 @@ class EngineTrainer(PolicyTrainer):
             self._silent = (~heard).tolist()
         return super()._compute_loss(model, inputs)
 
-    def _get_per_token_logps_and_entropies(
+    def _start_logprobs(self, mask: torch.Tensor) -> tuple[Any, torch.Tensor]:
+        """The starting model reads every fourth of the rollouts that count: enough for a curve, and cheap."""
+        _, (ids, attention, width, *_), _ = self._asked
+        rows = mask.any(dim=1).nonzero().flatten()[::_READ_BY_START]
+        self._rows = [self._rows[row] for row in rows.tolist()]
+        return rows, self._logprobs(self._start, ids[rows], attention[rows], width)[0]
+
+    def _logprobs(
         self,
         model: Any,
         input_ids: torch.Tensor,
@@ -293,7 +319,7 @@ class EngineTrainer(PolicyTrainer):
         compute_entropy: bool = False,
         compute_aux_loss: bool = False,
         **pictures: Any,
-    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+    ) -> tuple[Any, Any, Any]:
         """TRL's log-probabilities and entropies, by the fast way where it is open, else by TRL's with the pictures."""
         rollouts = [self._rollouts[row] for row in self._rows]
         if self.shares_prompts and not compute_aux_loss:
@@ -310,7 +336,7 @@ class EngineTrainer(PolicyTrainer):
                 "num_images": [len(one.pictures) for one in rollouts],
                 "mm_token_type_ids": torch.eq(input_ids, image_token).int(),
             }
-        return super()._get_per_token_logps_and_entropies(
+        return super()._logprobs(
             model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, compute_aux_loss, **pictures
         )
 

@@ -14,9 +14,14 @@ from pathlib import Path
 from typing import Any
 
 
+def process_count() -> int:
+    """How many processes this run has, as `accelerate launch` says."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def processes() -> tuple[bool, Callable[[], None]]:
     """Whether this process is the first of its run, and the barrier of all."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         return True, lambda: None
     import torch
     from accelerate import PartialState

@@ -12,8 +12,8 @@ def step_metrics(records: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Measures of a step, from the trajectories' records; those that say nothing this time are left out.
 
     Keys: `episode/…` (accuracy, format, calls' cost, evidence hit rate, box IoU, turns), `calls/…` (mean number by kind
-    of action, no-search rate, invalid share of actions), `kind/KIND/…` (accuracy and share that searched, by kind of
-    task).
+    of action, no-search rate, invalid share of actions), `kind/KIND/…` (by kind of task: accuracy, mean number of
+    glances, gazes and searches, no-search rate).
     """
     values = measure(records)
     count = len(records)
@@ -30,7 +30,8 @@ def step_metrics(records: Sequence[dict[str, Any]]) -> dict[str, float]:
     }
     for kind in sorted({record["kind"] or "other" for record in records}):
         some = [record for record in records if (record["kind"] or "other") == kind]
-        searched = [any(turn["action"]["type"] in CALLS for turn in record["turns"]) for record in some]
+        called = [[turn["action"]["type"] for turn in record["turns"]] for record in some]
         metrics[f"kind/{kind}/accuracy"] = sum(record["reward"]["accuracy"] for record in some) / len(some)
-        metrics[f"kind/{kind}/search_rate"] = sum(searched) / len(some)
+        metrics |= {f"kind/{kind}/{name}": sum(types.count(name) for types in called) / len(some) for name in CALLS}
+        metrics[f"kind/{kind}/no_search_rate"] = sum(not set(CALLS) & set(types) for types in called) / len(some)
     return {name: float(value) for name, value in metrics.items() if value is not None}

@@ -13,6 +13,7 @@ from typing import Any
 
 from agents import recipes
 from agents.options import above_zero, natural, not_negative, positive, reporter, several, share
+from agents.processes import process_count
 from index.errors import TaskError
 
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo")
@@ -92,6 +93,28 @@ class RlSettings:
                 "a checkpoint holds no rollouts"
             )
 
+    def micro(self, processes: int) -> int:
+        """Rollouts a forward pass on each of several processes, which share a step's rollouts out.
+
+        Raises:
+            TaskError: they cannot be shared out evenly, so that some would be lost; it says what to change.
+        """
+        rollouts = self.group_size * self.groups
+        share, left = divmod(rollouts, processes)
+        if left or not share:
+            raise TaskError(
+                f"{processes} processes cannot share out the {rollouts} rollouts of a step (--group-size "
+                f"{self.group_size} x --groups {self.groups}); make that a multiple of {processes}"
+            )
+        micro = min(self.micro_batch or share, share)
+        if share % micro:
+            fitting = max(size for size in range(1, micro) if share % size == 0)
+            raise TaskError(
+                f"--micro-batch {micro} does not divide the {share} rollouts of each of {processes} processes "
+                f"({rollouts} a step); take --micro-batch {fitting}"
+            )
+        return micro
+
     def check_tasks(self, count: int) -> None:
         """Refuses fewer tasks than a step takes.
 
@@ -139,7 +162,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults as published: paper")
     parser.add_argument("--curriculum", choices=CURRICULA, default="uniform", help="which tasks a step trains on")
     parser.add_argument("--pass-rates", "--rates", metavar="FILE", help="what python -m agents.curriculum measured")
-    add("--engine", str, "who plays the rollouts: ours, or TRL's tool loop", choices=("fast", "trl"))
+    parser.add_argument(
+        "--engine", choices=("fast", "trl"),
+        help="who plays the rollouts: ours, or TRL's tool loop (default: fast; with --vllm trl)",
+    )  # fmt: skip
     add("--steps", positive, "optimizer steps")
     add("--group-size", several, "rollouts a task")
     add("--groups", positive, "tasks a step")
@@ -175,14 +201,25 @@ def make_parser() -> argparse.ArgumentParser:
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Reads the command line; what a preset or a recipe says gives way to what is typed.
 
+    What does not go together is refused here, before anything is loaded.
+
     Raises:
         ModelError: there is no such recipe.
+        TaskError: a step's rollouts cannot be divided as asked; see `RlSettings`.
     """
     parser, given = make_parser(), recipes.expand(argv, "rl")
     preset = parser.parse_args(given).preset
     if preset:
         parser.set_defaults(**PRESETS[preset])
     options = parser.parse_args(given)
-    if options.vllm:
-        options.engine = "trl"
+    recipes.check(parser, options)
+    options.engine = options.engine or ("trl" if options.vllm else "fast")
+    if options.curriculum.startswith("level") and not options.pass_rates:
+        parser.error(
+            f"--curriculum {options.curriculum}{f' (of --preset {preset})' if preset else ''} goes with --rates FILE, "
+            "which python -m agents.curriculum writes; or take --curriculum uniform or adaptive"
+        )
+    if options.curriculum == "uniform" and options.pass_rates:
+        parser.error("--rates goes with --curriculum level1, level2 or adaptive; uniform takes the tasks as they come")
+    settings_of(options, max_completion=completion_limit(options.max_completion, True)).micro(process_count())
     return options

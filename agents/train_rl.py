@@ -2,7 +2,7 @@
 
     python -m agents.train_rl                                              # the nano policy on the embedded world
     python -m agents.train_rl --curriculum adaptive --save-every 20 --out runs/rl      # killed? again, with --resume
-    python -m agents.train_rl --model PATH --index PATH --tasks PATH --preset paper --lora-rank 8
+    python -m agents.train_rl --model PATH --index PATH --tasks PATH --rates PATH --preset paper --lora-rank 8
 
 Decisions: rollouts are played by our engine (`agents.engine`; `--engine trl` takes TRL's own tool loop, to compare),
 advantages and loss are TRL's (`agents.grpo`). Tokens and pictures that a tool returned are masked out of the loss, and
@@ -22,7 +22,7 @@ from typing import Any
 
 from agents.card import PolicyCard
 from agents.checkpoints import TRAINER, sizes, state_of, unfinished_folder
-from agents.processes import finished_model, processes
+from agents.processes import finished_model, process_count, processes
 from agents.recipes import vllm_arguments
 from agents.rl_measures import step_metrics
 from agents.rl_settings import OPTIMIZERS, RlSettings, completion_limit, parse_arguments, settings_of
@@ -46,11 +46,13 @@ def row_maker(card: PolicyCard, with_picture: bool) -> Callable[[Task], dict[str
 
 
 def episode_keeper(fingerprint: str, path: Path | None, most: int) -> Callable[[list[Episode], int], dict[str, float]]:
-    """What is done with a step's episodes: measured, and the first `most` of them written to `path`."""
+    """What is done with a step's episodes, those of all processes: measured, the first `most` written to `path`."""
+    from accelerate.utils import gather_object
+
     from gog_env.trajectory import record, to_line
 
     def keep(episodes: list[Episode], step: int) -> dict[str, float]:
-        records = [record(episode, fingerprint) for episode in episodes]
+        records = gather_object([record(episode, fingerprint) for episode in episodes])
         if path is not None and records[:most]:
             with path.open("a", encoding="utf-8") as file:
                 file.writelines(to_line({**one, "step": step}) + "\n" for one in records[:most])
@@ -97,6 +99,7 @@ def train(
     """
     settings = settings or RlSettings(**changes)
     settings.check_tasks(len(tasks))
+    settings.micro(process_count())
     from agents.curriculum import make_curriculum
     from agents.grpo import EngineTrainer, PolicyTrainer
     from agents.logs import JsonLinesLog, quiet
@@ -117,10 +120,11 @@ def train(
         "processing_class": processor,
         "peft_config": _adapters(settings.lora_rank),
         "callbacks": [JsonLinesLog(log)] if log else None,
+        "mask_truncated": settings.mask_truncated,
     }
     if fast:
         more = {"index": index, "config": config, "card": card, "seed": settings.seed}
-        trainer: Any = EngineTrainer(**ours, **more, mask_truncated=settings.mask_truncated)
+        trainer: Any = EngineTrainer(**ours, **more)
     else:
         factory = lambda: tools_for(card)(by_id, index, config, card, settings.seed)  # noqa: E731
         with calls_of_any_depth(processor.tokenizer):
@@ -143,14 +147,13 @@ def trl_arguments(model: Any, card: PolicyCard, out: Path, config: EpisodeConfig
 
     from agents.lmm import picture_tokens
 
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    rollouts = settings.group_size * settings.groups
-    micro = min(settings.micro_batch or rollouts, rollouts // processes)
+    count = process_count()
+    micro = settings.micro(count)
     return GRPOConfig(
         output_dir=str(out),
         max_steps=settings.steps,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=rollouts // processes // micro,
+        gradient_accumulation_steps=settings.group_size * settings.groups // (count * micro),
         num_generations=settings.group_size,
         max_completion_length=settings.max_completion,
         max_tool_calling_iterations=config.max_turns - 1,

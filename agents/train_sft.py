@@ -208,6 +208,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.preset:
         parser.set_defaults(**PRESETS[options.preset])
         options = parser.parse_args(given)
+    recipes.check(parser, options)
+    if options.demos and (options.tasks or options.index):
+        parser.error("--tasks and --index are for demonstrations made here; leave them out with --demos")
     if options.steps is None and options.epochs is None:
         options.steps = _STEPS
     if options.optimizer == "muon" and options.lora_rank:

@@ -82,6 +82,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Refuses `--recipe` with `--preset`: which of them were to win nobody could tell from the command line."""
+    if options.recipe and options.preset:
+        parser.error(
+            f"--recipe {options.recipe} has the numbers of --preset {options.preset}, or its reasons for others; "
+            "leave one of them out"
+        )
+
+
 def vllm_arguments(mode: str | None) -> dict[str, Any]:
     """TRL's arguments for generation by vLLM: on the trainer's own GPUs (colocate), or by `trl vllm-serve` (server).
 

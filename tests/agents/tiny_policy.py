@@ -29,6 +29,9 @@ ANSWER = "<answer>gold</answer>"
 #: For the four tasks of the colours: answer at once, look closer first, look and look closer, and a slip on the way.
 SCRIPTS = [[ANSWER], [GAZE, ANSWER], [LOOK, GAZE, ANSWER], ["hm", GAZE, "<answer>no</answer>"]]
 
+#: For a group of four: three of them answer, one of those wrongly, and the last runs out of turns.
+GROUP = [[GAZE, ANSWER], [LOOK, GAZE, "<answer>no</answer>"], [ANSWER], ["hm", GAZE, LOOK, GAZE]]
+
 
 def make(family: str, folder: Path) -> tuple[Any, Any, PolicyCard]:
     """A random model of a family, loaded from a folder; each call gives another object with the same weights."""
@@ -129,6 +132,7 @@ def trainer(folder: Path, tasks: Sequence[Task], out: Path, fast: bool, **change
         "args": train_rl.trl_arguments(model, card, out, CONFIG, settings),
         "train_dataset": train_rl._placeholder(settings),
         "processing_class": processor,
+        "mask_truncated": settings.mask_truncated,
     }
     from agents.grpo import EngineTrainer, PolicyTrainer
     from tests.agents.conftest import ColourIndex
@@ -137,3 +141,33 @@ def trainer(folder: Path, tasks: Sequence[Task], out: Path, fast: bool, **change
         return EngineTrainer(index=ColourIndex(), config=CONFIG, card=card, seed=0, **options)
     factory = lambda: GlanceOrGazeTools(by_id, ColourIndex(), CONFIG, card, 0)  # noqa: E731
     return PolicyTrainer(environment_factory=factory, **options)
+
+
+def with_rollouts(made: Any, rollouts: list[Rollout], fast: bool) -> dict[str, torch.Tensor]:
+    """What the trainer makes of these rollouts instead of its own; TRL's gets the pictures as pictures."""
+    if fast:
+        made.play = lambda episodes: rollouts
+    else:
+
+        def generate(prompts: list) -> tuple[Any, ...]:
+            shown = [[one.episode.picture] for one in rollouts]
+            crops = [
+                [block["image"] for turn in one.episode.turns[:-1] for block in made_blocks(turn)] for one in rollouts
+            ]
+            return (
+                [one.prompt_ids for one in rollouts], [one.completion_ids for one in rollouts],
+                [one.sampled for one in rollouts], [[{"role": "assistant", "content": ""}]] * len(rollouts), None, {},
+                [first + more for first, more in zip(shown, crops, strict=True)], crops,
+            )  # fmt: skip
+
+        made._generate = generate
+        made.finished = lambda completions, columns: [one.episode for one in rollouts]
+    made.model.train()
+    made.current_gradient_accumulation_steps = 1
+    return made._generate_and_score_completions([{}] * len(rollouts))
+
+
+def made_blocks(turn: Any) -> list[dict[str, Any]]:
+    from agents.dialects import tool_call
+
+    return [block for block in tool_call.result_content(turn, CARD) if block["type"] == "image"]
