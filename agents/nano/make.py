@@ -5,6 +5,7 @@
 Decisions:
   * Its worlds have other seeds than the embedded one and than those of the tables: it never sees a nation, a banner or
     a name that it is tested on, and its questions are never worded as the held-out ones.
+  * The vision tower learns to see first (`agents.nano.sight`); what it hands on of each scene is kept for the lessons.
   * `base` comes from lessons alone (`agents.nano.school`), `sft` from demonstrations of the worlds' training tasks by
     `agents.train_sft.train`. Both are kept, because policies that may not gaze, or may not search, start from `base`.
   * Batches of demonstrations hold chats of about one length, so that little is padded.
@@ -26,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from agents.card import NANO
-from agents.nano import architecture, lessons, looking, scenes, school
+from agents.nano import architecture, lessons, looking, scenes, school, sight
 from agents.options import natural, positive
 from agents.settings import command_line, run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
@@ -38,9 +39,9 @@ MICRO = 8
 """Demonstrations in a forward pass."""
 STAGES = {
     "scenes": ("nations", "scenes"),
-    "base": ("nations", "scenes", "lessons", "seed"),
+    "base": ("nations", "scenes", "sight", "lessons", "seed"),
     "demonstrations": ("nations", "demonstrations"),
-    "sft": ("nations", "scenes", "lessons", "demonstrations", "sft", "batch", "lr", "seed"),
+    "sft": ("nations", "scenes", "sight", "lessons", "demonstrations", "sft", "batch", "lr", "seed"),
 }
 """What is made, and the options that decide it."""
 
@@ -93,7 +94,10 @@ def make_base(options: argparse.Namespace, work: Path) -> Path:
     model = architecture.make_model(tokenizer, size, options.seed)
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
     architecture.make_processor(tokenizer, size).save_pretrained(folder)
-    desk = school.Desk(tokenizer, tables, worlds)
+    rows, columns = tables[0].grid
+    eyes = sight.Sight(model, sight.labels_of(tables), (rows // architecture.MERGE, columns // architecture.MERGE))
+    sight.learn(model, eyes, tables, options.sight, folder, options.seed)
+    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, folder))
     school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
     NANO.save(folder)
     model.to(torch.bfloat16).save_pretrained(folder)
@@ -221,10 +225,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
         description="Make the nano policy from nothing: worlds, lessons, demonstrations; writes OUT/base and OUT/sft.",
-        epilog="example: python -m agents.nano.make --lessons 200 --sft 50 --scenes 1000 --out runs/small-nano",
+        epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --sft 50 --scenes 1000 --out runs/small",
     )
     parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
+    parser.add_argument("--sight", type=positive, default=3000, help="steps of learning to see (default: %(default)s)")
     parser.add_argument("--lessons", type=positive, default=3000, help="steps of school (default: %(default)s)")
     parser.add_argument("--sft", type=positive, default=400, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
@@ -258,7 +263,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         facts: dict[str, Any] = {"command": command_line("agents.nano.make", argv), "versions": versions()}
         facts |= {"seconds": json.loads((work / "seconds.json").read_text("utf-8")), "threads": torch.get_num_threads()}
         for stage in (base, taught):
-            shutil.copytree(stage, folder / stage.name, ignore=shutil.ignore_patterns("checkpoint*", "trainer"))
+            left = shutil.ignore_patterns("checkpoint*", "seen-*", "*.pt", "trainer")
+            shutil.copytree(stage, folder / stage.name, ignore=left)
             write_json(folder / stage.name / "made.json", facts)
     print(f"the nano policy is in {options.out}: base and sft")
     return 0

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from agents.nano import reading
 from agents.nano.lessons import Lesson, Said
 from agents.nano.looking import looking
 from agents.nano.scenes import Scenes
-from agents.nano.sight import Sight
 from gog_env.world.nations import World
 
 ARTICLES = 0.1
@@ -31,9 +31,6 @@ ARTICLES = 0.1
 REPLIES = 2.0
 """Weight of a token of a reply to a text, where one to a picture has 1: they are short and copy to the letter."""
 
-
-SEEN = 0.5
-"""Weight of the loss of what pictures' tokens give back."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +79,19 @@ class Desk:
         tokenizer: the nano tokenizer.
         scenes: packed scenes, one table a world.
         worlds: the worlds of the tables.
+        seen: what the vision tower hands on of each table's scenes (`sight.remember`); none: it looks every time, and
+            learns too.
     """
 
-    def __init__(self, tokenizer: Any, scenes: Sequence[Scenes], worlds: Sequence[World]) -> None:
-        """Remembers what every lesson needs."""
-        self.tokenizer, self.scenes, self.worlds = tokenizer, scenes, worlds
+    def __init__(
+        self,
+        tokenizer: Any,
+        scenes: Sequence[Scenes],
+        worlds: Sequence[World],
+        seen: Sequence[np.ndarray] = (),
+    ) -> None:
+        """Keeps what every lesson needs."""
+        self.tokenizer, self.scenes, self.worlds, self.seen = tokenizer, scenes, worlds, seen
         self._picture = tokenizer.convert_tokens_to_ids("<|image_pad|>")
         rows, columns = scenes[0].grid
         self._places = rows * columns // 4
@@ -150,6 +155,18 @@ class Desk:
         rows, columns = self.scenes[0].grid
         return torch.from_numpy(cuts).float() / 127.5 - 1, torch.tensor([[1, rows, columns]] * len(batch.scenes))
 
+    def remembered(self, batch: Batch) -> dict[str, Any]:
+        """What the vision tower once handed on of a batch's pictures, as the model takes it, and their grids."""
+        import torch
+
+        rows, columns = self.scenes[0].grid
+        looked = [torch.from_numpy(np.asarray(self.seen[world][scene])).float() for world, scene in batch.scenes]
+        given = SimpleNamespace(
+            pooler_output=[one[0] for one in looked], deepstack_features=[[one[1] for one in looked]]
+        )
+        grids = torch.tensor([[1, rows, columns]] * len(looked))
+        return {"mm_encoder_outputs": {"image": given}, "image_grid_thw": grids}
+
 
 def _weight(said: Said, read: float, seen: bool) -> float:
     if said.learned:
@@ -177,9 +194,11 @@ def forward(model: Any, desk: Desk, batch: Batch) -> tuple[Any, Any]:
     weights = torch.from_numpy(batch.weights)[:, 1:]
     given: dict[str, Any] = {}
     if batch.scenes:
-        pixels, grid = desk.pixels(batch)
-        types = (ids == model.config.image_token_id).long()
-        given = {"pixel_values": pixels, "image_grid_thw": grid, "mm_token_type_ids": types}
+        given["mm_token_type_ids"] = (ids == model.config.image_token_id).long()
+        if desk.seen:
+            given |= desk.remembered(batch)
+        else:
+            given["pixel_values"], given["image_grid_thw"] = desk.pixels(batch)
     with torch.autocast("cpu", torch.bfloat16):  # no mask: what is padded on the right is seen by nobody
         hidden = model.model(input_ids=ids, attention_mask=None, **given).last_hidden_state[:, :-1]
         logits = model.lm_head(hidden[weights > 0])
@@ -205,7 +224,6 @@ def study(
 
     from agents.optim import MuonWithAdamW
 
-    sight = Sight(model)
     optimizer = MuonWithAdamW(
         model.named_parameters(), plan.lr, plan.lr * 0.15, weight_decay=plan.decay, embedding_lr=plan.lr * 2.5
     )
@@ -216,12 +234,10 @@ def study(
         state = torch.load(kept, weights_only=True)
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
-        sight.load_state_dict(state["sight"])
         start = state["step"]
     _cut_log(out / "log.jsonl", start)
     model.train()
     losses: list[float] = []
-    blurred = torch.tensor(1.0)
     for step in range(start, plan.steps):
         for group, lr in zip(optimizer.param_groups, full, strict=True):
             group["lr"] = lr * rate(plan, step)
@@ -231,9 +247,6 @@ def study(
         for batch in batches:
             logits, targets = forward(model, desk, batch)
             loss = (cross_entropy(logits, targets[:, 0].long(), reduction="none") * targets[:, 1]).sum() / total
-            if batch.scenes:
-                blurred = sight.loss(desk.pixels(batch)[0])
-                loss = loss + SEEN * blurred
             loss.backward()
             learned = targets[:, 1] >= 1
             share = cross_entropy(logits.detach()[learned], targets[learned, 0].long())
@@ -241,18 +254,15 @@ def study(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        sight.step()
         losses.append(sum(parts) / len(parts))
         last = step + 1 == plan.steps or time.perf_counter() - begun > until
         if (plan.keep and (step + 1) % plan.keep == 0) or last:
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
-            state["sight"] = sight.state_dict()
             torch.save(state, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
         if (step + 1) % 25 == 0 or last:
             row: dict[str, Any] = {"step": step + 1, "loss": sum(losses) / len(losses), "looking": parts[0]}
-            row |= {"reading": parts[-1], "blurred": float(blurred.detach())}
-            row |= {"seconds": round(time.perf_counter() - begun, 1)}
+            row |= {"reading": parts[-1], "seconds": round(time.perf_counter() - begun, 1)}
             losses.clear()
             if exam is not None and plan.exams and ((step + 1) % plan.exams == 0 or step + 1 == plan.steps):
                 from agents.nano.exam import examine

@@ -1,22 +1,43 @@
-"""Sight: that the tokens of a picture tell what colours are where, as long as a nano model learns.
+"""Sight: what each token of a picture must be able to tell while a nano model learns.
 
-A language model of this size learns from words alone where things are, and hardly what they look like: its vision tower
-keeps colours up to the last layer, and the mergers that hand them on lose them. So linear heads give back from each
-merged token, and from each that is fed in deeper, the mean colours of its 8-pixel cells. The heads are thrown away.
+A language model of this size learns from words alone where things are, and hardly what they look like: a word of a list
+says little to the token that it is about. So linear heads, which are thrown away, ask every token directly:
+
+- a merged token that lies on a banner: whose box it is, each edge to a hundredth, and all that is borne; any other:
+  that it lies on none;
+- any token, those that are fed in deeper too: the mean colours of its 8-pixel cells.
+
+The vision tower learns this first and alone (`learn`); lessons take what it hands on as it is (`remember`).
 """
 
 from __future__ import annotations
 
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from agents.nano.architecture import MERGE, PATCH
+from agents.nano.scenes import Scenes
 
 CELL = 8
 """Pixels of a cell's side."""
+BINS = 101
+"""Places of an edge: hundredths of the picture, both ends included."""
+BLUR = 0.7
+"""Standard deviation of an edge's target, in bins: a near miss is better than a far one."""
 RATE = 0.003
+RARE = 20
+"""What fewer banners bear is not asked for."""
+_ON, _EDGES, _BORNE, _COLOURS = 0.5, 0.25, 0.3, 0.3
+"""Weights of the parts of the loss."""
 
 
 class Sight:
@@ -24,41 +45,87 @@ class Sight:
 
     Args:
         model: a nano model, in training.
+        labels: what banners may bear (`labels_of`).
+        grid: rows and columns of merged tokens.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, labels: Sequence[str], grid: tuple[int, int]) -> None:
         vision = model.model.visual
-        mergers = [vision.merger, *vision.deepstack_merger_list]
-        self._held: list[Any] = [None] * len(mergers)
-        for number, merger in enumerate(mergers):
-            merger.register_forward_hook(self._hold(number))
-        width, values = model.config.text_config.hidden_size, 3 * (PATCH * MERGE // CELL) ** 2
+        self._labels = {label: place for place, label in enumerate(labels)}
+        self._held: dict[str, Any] = {}
+        vision.merger.register_forward_hook(self._hold("merged"))
+        vision.deepstack_merger_list[0].register_forward_hook(self._hold("deep"))
+        width, rows, columns = model.config.text_config.hidden_size, *grid
+        sizes = {"on": 1, "edges": 4 * BINS, "borne": len(labels), "colours": 3 * (PATCH * MERGE // CELL) ** 2}
+        sizes["merged colours"] = sizes["colours"]
         generator = torch.Generator().manual_seed(0)
-        self.heads = nn.ModuleList(nn.Linear(width, values) for _ in mergers)
+        self.heads = nn.ModuleDict({name: nn.Linear(width, max(1, size)) for name, size in sizes.items()})
         with torch.no_grad():
             for weight in self.heads.parameters():
                 weight.copy_(torch.randn(weight.shape, generator=generator) * 0.02)
         self.optimizer = torch.optim.AdamW(self.heads.parameters(), RATE, weight_decay=0.0)
+        across, down = np.meshgrid((np.arange(columns) + 0.5) / columns, (np.arange(rows) + 0.5) / rows)
+        self._middles = np.stack([across.ravel(), down.ravel()], axis=1)
 
-    def _hold(self, number: int) -> Any:
+    def _hold(self, name: str) -> Any:
         def hook(module: Any, given: Any, handed_on: Any) -> None:
-            self._held[number] = handed_on
+            self._held[name] = handed_on
 
         return hook
 
-    def loss(self, pixels: Any) -> Any:
-        """How badly the last forward pass's tokens tell colours: squared error, 1 for one who knows the mean alone.
+    def targets(self, rows: Sequence[dict[str, Any]]) -> tuple[Any, Any, Any]:
+        """What is to be told of scenes.
 
         Args:
-            pixels: `float[patches, values]`, what that pass was given.
+            rows: as `scenes.pack` wrote them.
+
+        Returns:
+            Which tokens lie on a banner `bool[tokens]`, and of those the edges `float[n, 4]` in 0..1 and what is borne
+            `float[n, labels]` (0 or 1).
         """
+        on, edges, borne = [], [], []
+        for row in rows:
+            boxes = np.asarray(row["boxes"])
+            x, y = self._middles[:, :1], self._middles[:, 1:]
+            inside = (boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3])
+            on.append(inside.any(1))
+            for place in inside[inside.any(1)].argmax(1):
+                edges.append(boxes[place])
+                marks = np.zeros(len(self._labels), dtype=np.float32)
+                marks[[self._labels[one] for one in labels_in(row["bears"][place]) if one in self._labels]] = 1
+                borne.append(marks)
+        told = (np.concatenate(on), np.asarray(edges, dtype=np.float32).reshape(-1, 4), np.asarray(borne))
+        return torch.from_numpy(told[0]), torch.from_numpy(told[1]), torch.from_numpy(told[2])
+
+    def losses(self, rows: Sequence[dict[str, Any]], pixels: Any) -> dict[str, Any]:
+        """How badly the last forward pass's tokens tell it.
+
+        Args:
+            rows: of its scenes, in order.
+            pixels: `float[patches, values]`, what it was given.
+
+        Returns:
+            `on` and `borne` (cross-entropies), `edges` (cross-entropy above the least that there can be), `colours`
+            (squared error, 1 for one who knows the mean alone), and `seen`, their weighted sum.
+        """
+        on, edges, borne = self.targets(rows)
+        merged, deep = self._held["merged"].float(), self._held["deep"].float()
         wanted = cells(pixels)
-        spread = wanted.var(0).clamp_min(1e-3)
-        errors = [
-            ((head(held.float()) - wanted).square().mean(0) / spread).mean()
-            for head, held in zip(self.heads, self._held, strict=True)
-        ]
-        return sum(errors) / len(errors)
+        told = (self.heads["colours"](deep), self.heads["merged colours"](merged))
+        colours = sum((one - wanted).square().mean(0) for one in told) / (2 * wanted.var(0).clamp_min(1e-3))
+        lit = merged[on]
+        places = torch.arange(BINS) / (BINS - 1)
+        blurred = torch.softmax(-((edges[..., None] - places) * (BINS - 1)).square() / (2 * BLUR**2), dim=-1)
+        logs = self.heads["edges"](lit).view(-1, 4, BINS).log_softmax(-1)
+        least = -(blurred * blurred.clamp_min(1e-9).log()).sum(-1)
+        parts = {
+            "on": F.binary_cross_entropy_with_logits(self.heads["on"](merged)[:, 0], on.float()),
+            "edges": (-(blurred * logs).sum(-1) - least).mean(),
+            "borne": -(self.heads["borne"](lit).log_softmax(-1) * borne).sum() / borne.sum().clamp_min(1),
+            "colours": colours.mean(),
+        }
+        weights = {"on": _ON, "edges": _EDGES, "borne": _BORNE, "colours": _COLOURS}
+        return {**parts, "seen": sum(weights[name] * part for name, part in parts.items())}
 
     def step(self) -> None:
         """Improves the heads by the gradients that a backward pass left."""
@@ -75,6 +142,27 @@ class Sight:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
+def labels_in(bears: Sequence[str]) -> list[str]:
+    """What is asked for of a banner that bears this: each part's colour, and how many there are.
+
+    >>> labels_in(["three white crescents", "a red border"])
+    ['white crescents', 'three crescents', 'red border', 'a border']
+    """
+    told = []
+    for phrase in bears:
+        number, colour, *rest = phrase.split()
+        if colour in ("dark", "light"):
+            colour, rest = f"{colour} {rest[0]}", rest[1:]
+        told += [" ".join([colour, *rest]), " ".join([number, *rest])]
+    return told
+
+
+def labels_of(tables: Sequence[Scenes], least: int = RARE) -> list[str]:
+    """What at least so many banners of the scenes bear, in order."""
+    found = Counter(label for table in tables for row in table.rows for one in row["bears"] for label in labels_in(one))
+    return sorted(label for label, count in found.items() if count >= least)
+
+
 def cells(pixels: Any) -> Any:
     """Mean colours of the cells of each merged token.
 
@@ -87,3 +175,95 @@ def cells(pixels: Any) -> Any:
     side = PATCH // CELL
     patches = pixels.view(-1, 3, side, CELL, side, CELL).mean((3, 5))
     return patches.reshape(len(pixels) // MERGE**2, -1)
+
+
+def learn(
+    model: Any, sight: Sight, tables: Sequence[Scenes], steps: int, out: Path, seed: int = 0, batch: int = 24,
+    lr: float = 0.02, decay: float = 0.05, keep: int = 250,
+) -> None:  # fmt: skip
+    """Teaches the vision tower to see, in place; writes `sight.jsonl` and `sight.pt` into `out` and goes on from them.
+
+    Args:
+        model: a nano model.
+        sight: its heads.
+        tables: scenes; the last fiftieth of each is left for exams.
+        steps: optimizer steps; the rate falls along a line from the middle on.
+        out: folder of log and result.
+        seed: of the order.
+        batch: scenes a step.
+        lr: Muon's learning rate.
+        decay: its weight decay.
+        keep: steps between two that are kept.
+    """
+    from agents.optim import MuonWithAdamW
+
+    optimizer = MuonWithAdamW(model.model.visual.named_parameters(), lr, lr * 0.15, weight_decay=decay)
+    full = [group["lr"] for group in optimizer.param_groups]
+    (rows, columns), kept, start = tables[0].grid, out / "sight.pt", 0
+    if kept.exists():
+        state = torch.load(kept, weights_only=True)
+        model.model.visual.load_state_dict(state["vision"])
+        optimizer.load_state_dict(state["optimizer"])
+        sight.load_state_dict(state["sight"])
+        start = state["step"]
+    begun = time.perf_counter()
+    sums: Counter[str] = Counter()
+    for step in range(start, steps):
+        share = min(1.0, (step + 1) / 32, max(0.001, 2 * (steps - step) / steps))
+        for group, rate in zip(optimizer.param_groups, full, strict=True):
+            group["lr"] = rate * share
+        rng = np.random.default_rng([43, seed, step])
+        drawn = [tables[int(which)] for which in rng.integers(len(tables), size=batch)]
+        places = [int(rng.integers(len(table.rows) * 49 // 50)) for table in drawn]
+        cuts = np.concatenate([table.patches[place] for table, place in zip(drawn, places, strict=True)])
+        pixels = torch.from_numpy(cuts).float() / 127.5 - 1
+        with torch.autocast("cpu", torch.bfloat16):
+            model.model.visual(pixels, torch.tensor([[1, rows, columns]] * batch))
+        parts = sight.losses([table.rows[place] for table, place in zip(drawn, places, strict=True)], pixels)
+        parts["seen"].backward()
+        torch.nn.utils.clip_grad_norm_(model.model.visual.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        sight.step()
+        for name, part in parts.items():
+            sums[name] += float(part.detach())  # type: ignore[assignment]
+        if (step + 1) % 50 == 0 or step + 1 == steps:
+            row = {name: round(value / (step % 50 + 1), 4) for name, value in sums.items()}
+            row["seconds"] = round(time.perf_counter() - begun, 1)
+            sums.clear()
+            with (out / "sight.jsonl").open("a", encoding="utf-8") as log:
+                log.write(json.dumps({"step": step + 1, **row}) + "\n")
+        if (step + 1) % keep == 0 or step + 1 == steps:
+            state = {"vision": model.model.visual.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            torch.save({**state, "sight": sight.state_dict()}, kept.with_suffix(".tmp"))
+            kept.with_suffix(".tmp").replace(kept)
+
+
+def remember(model: Any, tables: Sequence[Scenes], out: Path, batch: int = 32) -> list[np.ndarray]:
+    """What the vision tower hands on of every scene, so that lessons need not look again.
+
+    Args:
+        model: a nano model; it is not changed.
+        tables: scenes.
+        out: folder where they are kept; what is there is opened.
+        batch: scenes a forward pass.
+
+    Returns:
+        For each table `float16[scenes, 2, tokens, width]`, memory-mapped: merged tokens, and those fed in deeper.
+    """
+    found = []
+    for number, table in enumerate(tables):
+        path, (rows, columns) = out / f"seen-{number}.npy", table.grid
+        if not path.exists():
+            parts = []
+            for start in range(0, len(table.rows), batch):
+                cuts = np.concatenate(list(table.patches[start : start + batch]))
+                grid = torch.tensor([[1, rows, columns]] * (len(cuts) // (rows * columns)))
+                with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+                    looked = model.model.visual(torch.from_numpy(cuts).float() / 127.5 - 1, grid)
+                both = torch.stack([looked.pooler_output, looked.deepstack_features[0]]).half()
+                parts.append(both.view(2, len(grid), -1, both.shape[-1]).transpose(0, 1).numpy())
+            np.save(path.with_name(f".{path.name}"), np.concatenate(parts))
+            path.with_name(f".{path.name}.npy").replace(path)
+        found.append(np.load(path, mmap_mode="r"))
+    return found
