@@ -11,7 +11,7 @@ the reward it was trained on.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from agents.card import PolicyCard
@@ -133,26 +133,6 @@ class PixelTools(GlanceOrGazeTools):
 def tools_for(card: PolicyCard) -> type[GlanceOrGazeTools]:
     """The adapter whose tools are described in the units of the card's model."""
     return GlanceOrGazeTools if card.boxes == "thousandths" else PixelTools
-
-
-def episode_rewards(
-    environments: Sequence[GlanceOrGazeTools],
-    completions: Sequence[list[dict[str, Any]]],
-    on_episodes: Callable[[list[Episode]], None] | None = None,
-) -> list[float]:
-    """Rewards of finished rollouts, in the order given.
-
-    An episode that ends without an answer earns what the environment gives for that: no accuracy and no format.
-
-    Args:
-        environments: the adapters that the rollouts used.
-        completions: their messages, tool results included.
-        on_episodes: called with the episodes, for logging.
-    """
-    episodes = [tools._finish(completion) for tools, completion in zip(environments, completions, strict=True)]
-    if on_episodes is not None:
-        on_episodes(episodes)
-    return [episode.reward_parts.total for episode in episodes]
 
 
 @contextlib.contextmanager

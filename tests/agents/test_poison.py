@@ -16,13 +16,14 @@ from agents import measures
 from agents.card import PolicyCard
 from agents.dialects import tool_call
 from agents.rollout import run_episodes
-from agents.tools import GlanceOrGazeTools, episode_rewards
+from agents.tools import GlanceOrGazeTools
 from gog_env import trajectory
 from gog_env.actions import Action, Answer, Gaze, Glance, Malformed, Search
 from gog_env.episode import Episode, EpisodeConfig, EpisodeView
 from gog_env.noise import FORMS, Poisoned, claim_of
 from gog_env.tasks import Task
 from index.knowledge import KnowledgeIndex
+from tests.agents.tool_rewards import episode_rewards
 from tests.conftest import draw
 
 GOLD = "Belmo"

@@ -9,13 +9,14 @@ import pytest
 from agents.card import PolicyCard
 from agents.dialects import tool_call
 from agents.dialects.pixels import box_units
-from agents.tools import GlanceOrGazeTools, episode_rewards, tools_for
+from agents.tools import GlanceOrGazeTools, tools_for
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.episode import Episode, EpisodeConfig, step_batch
 from gog_env.tasks import Tasks
 from gog_env.trajectory import record, replay
 from index.errors import GoGError
 from tests.agents.conftest import ColourIndex, make_task
+from tests.agents.tool_rewards import episode_rewards
 
 CARD = PolicyCard(system=False, result_side=48, spaced=True)
 LEFT = make_task("left", ("RED",), ((0.1, 0.1, 0.4, 0.6),))
