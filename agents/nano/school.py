@@ -160,7 +160,7 @@ class Desk:
         import torch
 
         rows, columns = self.scenes[0].grid
-        looked = [torch.from_numpy(np.asarray(self.seen[world][scene])).float() for world, scene in batch.scenes]
+        looked = [torch.from_numpy(np.array(self.seen[world][scene])).float() for world, scene in batch.scenes]
         given = SimpleNamespace(
             pooler_output=[one[0] for one in looked], deepstack_features=[[one[1] for one in looked]]
         )

@@ -264,6 +264,6 @@ def remember(model: Any, tables: Sequence[Scenes], out: Path, batch: int = 32) -
                 both = torch.stack([looked.pooler_output, looked.deepstack_features[0]]).half()
                 parts.append(both.view(2, len(grid), -1, both.shape[-1]).transpose(0, 1).numpy())
             np.save(path.with_name(f".{path.name}"), np.concatenate(parts))
-            path.with_name(f".{path.name}.npy").replace(path)
+            path.with_name(f".{path.name}").replace(path)
         found.append(np.load(path, mmap_mode="r"))
     return found
