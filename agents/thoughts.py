@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -134,9 +135,10 @@ def _patterns(key: str) -> tuple[re.Pattern[str], ...]:
 
 
 def survey(boxes: Sequence[Sequence[float]], bears: Sequence[Sequence[str]], most: int = 2) -> str:
-    """What a picture shows, before anything is looked for: row by row, each banner's box and what it bears.
+    """What a picture shows, before anything is looked for: row by row, each banner's number, box and what it bears.
 
-    Words that point at one banner are easier to follow in such a list than in the picture.
+    Words that point at one banner are easier to follow in such a list than in the picture; and a number says which one
+    comes next.
 
     Args:
         boxes: of the banners, in 0..1.
@@ -144,10 +146,11 @@ def survey(boxes: Sequence[Sequence[float]], bears: Sequence[Sequence[str]], mos
         most: how much of it is said.
 
     >>> survey([(0.6, 0.1, 0.8, 0.3), (0.1, 0.1, 0.3, 0.3), (0.4, 0.6, 0.5, 0.7)], [["a red cross"], [], ["a star"]])
-    '[100, 100, 300, 300]; [600, 100, 800, 300] a red cross / [400, 600, 500, 700] a star'
+    '1 [100, 100, 300, 300]; 2 [600, 100, 800, 300] a red cross / 3 [400, 600, 500, 700] a star'
     """
     told = [f"{_thousandths(box)} {', '.join(parts[:most])}".strip() for box, parts in zip(boxes, bears, strict=True)]
-    return " / ".join("; ".join(told[i] for i in row) for row in rows_of(boxes))
+    number = itertools.count(1)
+    return " / ".join("; ".join(f"{next(number)} {told[i]}" for i in row) for row in rows_of(boxes))
 
 
 def rows_of(boxes: Sequence[Sequence[float]]) -> list[list[int]]:

@@ -3,8 +3,8 @@
 A language model of this size learns from words alone where things are, and hardly what they look like: a word of a list
 says little to the token that it is about. So linear heads, which are thrown away, ask every token directly:
 
-- a merged token that lies on a banner: whose box it is, each edge to a hundredth, and all that is borne; any other:
-  that it lies on none;
+- a merged token that lies on a banner: whose box it is, each edge to a hundredth, which one it is in reading order, and
+  all that is borne; any other: that it lies on none;
 - any token, those that are fed in deeper too: the mean colours of its 8-pixel cells.
 
 The vision tower learns this first and alone (`learn`); lessons take what it hands on as it is (`remember`).
@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from agents.nano.architecture import MERGE, PATCH
 from agents.nano.scenes import Scenes
+from agents.thoughts import rows_of
 
 CELL = 8
 """Pixels of a cell's side."""
@@ -34,9 +35,11 @@ BINS = 101
 BLUR = 0.7
 """Standard deviation of an edge's target, in bins: a near miss is better than a far one."""
 RATE = 0.003
+MOST = 12
+"""Banners in a scene, at most."""
 RARE = 20
 """What fewer banners bear is not asked for."""
-_ON, _EDGES, _BORNE, _COLOURS = 0.5, 0.25, 0.3, 0.3
+_ON, _EDGES, _ORDER, _BORNE, _COLOURS = 0.5, 0.25, 0.5, 0.3, 0.3
 """Weights of the parts of the loss."""
 
 
@@ -56,8 +59,9 @@ class Sight:
         vision.merger.register_forward_hook(self._hold("merged"))
         vision.deepstack_merger_list[0].register_forward_hook(self._hold("deep"))
         width, rows, columns = model.config.text_config.hidden_size, *grid
-        sizes = {"on": 1, "edges": 4 * BINS, "borne": len(labels), "colours": 3 * (PATCH * MERGE // CELL) ** 2}
-        sizes["merged colours"] = sizes["colours"]
+        colours = 3 * (PATCH * MERGE // CELL) ** 2
+        sizes = {"on": 1, "edges": 4 * BINS, "order": MOST, "borne": len(labels)}
+        sizes |= {"colours": colours, "merged colours": colours}
         generator = torch.Generator().manual_seed(0)
         self.heads = nn.ModuleDict({name: nn.Linear(width, max(1, size)) for name, size in sizes.items()})
         with torch.no_grad():
@@ -73,29 +77,31 @@ class Sight:
 
         return hook
 
-    def targets(self, rows: Sequence[dict[str, Any]]) -> tuple[Any, Any, Any]:
+    def targets(self, rows: Sequence[dict[str, Any]]) -> tuple[Any, Any, Any, Any]:
         """What is to be told of scenes.
 
         Args:
             rows: as `scenes.pack` wrote them.
 
         Returns:
-            Which tokens lie on a banner `bool[tokens]`, and of those the edges `float[n, 4]` in 0..1 and what is borne
-            `float[n, labels]` (0 or 1).
+            Which tokens lie on a banner `bool[tokens]`, and of those the edges `float[n, 4]` in 0..1, the place in
+            reading order `int[n]`, and what is borne `float[n, labels]` (0 or 1).
         """
-        on, edges, borne = [], [], []
+        on, edges, order, borne = [], [], [], []
         for row in rows:
             boxes = np.asarray(row["boxes"])
+            ranks = {place: rank for rank, place in enumerate(i for line in rows_of(row["boxes"]) for i in line)}
             x, y = self._middles[:, :1], self._middles[:, 1:]
             inside = (boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3])
             on.append(inside.any(1))
             for place in inside[inside.any(1)].argmax(1):
                 edges.append(boxes[place])
+                order.append(min(ranks[int(place)], MOST - 1))
                 marks = np.zeros(len(self._labels), dtype=np.float32)
                 marks[[self._labels[one] for one in labels_in(row["bears"][place]) if one in self._labels]] = 1
                 borne.append(marks)
-        told = (np.concatenate(on), np.asarray(edges, dtype=np.float32).reshape(-1, 4), np.asarray(borne))
-        return torch.from_numpy(told[0]), torch.from_numpy(told[1]), torch.from_numpy(told[2])
+        found = (np.concatenate(on), np.asarray(edges, dtype=np.float32), np.asarray(order), np.asarray(borne))
+        return tuple(torch.from_numpy(one) for one in found)  # type: ignore[return-value]
 
     def losses(self, rows: Sequence[dict[str, Any]], pixels: Any) -> dict[str, Any]:
         """How badly the last forward pass's tokens tell it.
@@ -105,10 +111,10 @@ class Sight:
             pixels: `float[patches, values]`, what it was given.
 
         Returns:
-            `on` and `borne` (cross-entropies), `edges` (cross-entropy above the least that there can be), `colours`
-            (squared error, 1 for one who knows the mean alone), and `seen`, their weighted sum.
+            `on`, `order` and `borne` (cross-entropies), `edges` (cross-entropy above the least that there can be),
+            `colours` (squared error, 1 for one who knows the mean alone), and `seen`, their weighted sum.
         """
-        on, edges, borne = self.targets(rows)
+        on, edges, order, borne = self.targets(rows)
         merged, deep = self._held["merged"].float(), self._held["deep"].float()
         wanted = cells(pixels)
         told = (self.heads["colours"](deep), self.heads["merged colours"](merged))
@@ -121,10 +127,11 @@ class Sight:
         parts = {
             "on": F.binary_cross_entropy_with_logits(self.heads["on"](merged)[:, 0], on.float()),
             "edges": (-(blurred * logs).sum(-1) - least).mean(),
+            "order": F.cross_entropy(self.heads["order"](lit), order),
             "borne": -(self.heads["borne"](lit).log_softmax(-1) * borne).sum() / borne.sum().clamp_min(1),
             "colours": colours.mean(),
         }
-        weights = {"on": _ON, "edges": _EDGES, "borne": _BORNE, "colours": _COLOURS}
+        weights = {"on": _ON, "edges": _EDGES, "order": _ORDER, "borne": _BORNE, "colours": _COLOURS}
         return {**parts, "seen": sum(weights[name] * part for name, part in parts.items())}
 
     def step(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from gog_env.actions import Answer, Gaze
 from gog_env.episode import Episode, EpisodeConfig, step_batch
 from tests.agents import qwen
 from tests.agents.conftest import ColourIndex, make_task
+from tests.agents.tiny_policy import CARD
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -86,6 +88,36 @@ def test_sft_on_two_processes_is_sft_on_one_with_the_same_batches(
         assert torch.allclose(two[name], one[name], atol=2e-5), name
     assert any(not torch.allclose(start[name], one[name], atol=1e-4) for name in one), "it did learn"
     assert load_model(tmp_path / "two" / "model")[2].boxes == "resized_pixels"
+
+
+@pytest.mark.slow
+def test_rl_on_two_processes_is_rl_on_one(tmp_path: Path) -> None:
+    """The same rollouts, rewards and logs; weights up to the order of sums and the two forward passes."""
+    model = qwen.save("qwen3_vl", tmp_path / "model")
+    CARD.save(model)  # no checkpointing of activations: one process takes our forward pass, two take TRL's
+    common = ["--model", str(model), "--steps", "2", "--groups", "2", "--group-size", "2", "--lr", "0.5", "--seed", "3"]
+    common += ["--optimizer", "sgd", "--max-completion", "48", "--no-mask-truncated", "--save-every", "2"]
+    for name, count in (("one", 1), ("two", 2)):
+        launch(count, "tests.agents.rl_command", *common, "--out", str(tmp_path / name))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "one", "two"]
+    texts = [(tmp_path / name / "trajectories.jsonl").read_text() for name in ("one", "two")]
+    assert texts[0] == texts[1] and texts[0].count("\n") == 8, "every rollout of every process is written down"
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()][:2]
+        for name in ("one", "two")
+    )
+    for row, other in zip(one, two, strict=True):
+        assert row["grad_norm"] > 0, "there is something to learn"
+        for name in ("loss", "reward", "grad_norm", "groups/without_signal", "episode/turns", "num_tokens"):
+            assert other[name] == pytest.approx(row[name], rel=1e-3, abs=1e-6), name
+        assert set(row) == set(other)
+    start, *ends = (load_file(folder / "model.safetensors") for folder in _models(tmp_path))
+    assert all(torch.allclose(ends[0][name], ends[1][name], atol=1e-4) for name in start)
+    assert any(not torch.allclose(start[name], ends[0][name], atol=1e-3) for name in start), "it did learn"
+
+
+def _models(folder: Path) -> list[Path]:
+    return [folder / "model", folder / "one" / "model", folder / "two" / "model"]
 
 
 def test_a_single_process_is_the_first_and_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
