@@ -146,11 +146,11 @@ def survey(boxes: Sequence[Sequence[float]], bears: Sequence[Sequence[str]], mos
         most: how much of it is said.
 
     >>> survey([(0.6, 0.1, 0.8, 0.3), (0.1, 0.1, 0.3, 0.3), (0.4, 0.6, 0.5, 0.7)], [["a red cross"], [], ["a star"]])
-    '1 [100, 100, 300, 300]; 2 [600, 100, 800, 300] a red cross / 3 [400, 600, 500, 700] a star'
+    '1[100, 100, 300, 300]; 2[600, 100, 800, 300] a red cross / 3[400, 600, 500, 700] a star'
     """
     told = [f"{_thousandths(box)} {', '.join(parts[:most])}".strip() for box, parts in zip(boxes, bears, strict=True)]
     number = itertools.count(1)
-    return " / ".join("; ".join(f"{next(number)} {told[i]}" for i in row) for row in rows_of(boxes))
+    return " / ".join("; ".join(f"{next(number)}{told[i]}" for i in row) for row in rows_of(boxes))
 
 
 def rows_of(boxes: Sequence[Sequence[float]]) -> list[list[int]]:
