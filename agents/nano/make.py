@@ -230,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
     parser.add_argument("--sight", type=positive, default=3000, help="steps of learning to see (default: %(default)s)")
-    parser.add_argument("--lessons", type=positive, default=3000, help="steps of school (default: %(default)s)")
+    parser.add_argument("--lessons", type=positive, default=2400, help="steps of lessons (default: %(default)s)")
     parser.add_argument("--sft", type=positive, default=400, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.006, help="Muon's rate on demonstrations (default: %(default)s)")

@@ -41,7 +41,7 @@ class Plan:
         steps: optimizer steps.
         looking, reading, names: lessons of each sort in a step.
         lr: Muon's learning rate; AdamW takes 0.15 of it.
-        decay: Muon's weight decay. Without it what the vision tower hands on grows until pictures drown words.
+        decay: Muon's weight decay. Without it weights grow until late steps change nothing.
         steady: share of the steps with the full rate.
         articles: share of the steps in which articles count.
         spelling: steps at the start with many names and no articles: a short way to learn to copy. After as many
@@ -51,8 +51,8 @@ class Plan:
     """
 
     steps: int
-    looking: int = 8
-    reading: int = 16
+    looking: int = 10
+    reading: int = 14
     names: int = 3
     lr: float = 0.02
     decay: float = 0.15
@@ -60,7 +60,7 @@ class Plan:
     articles: float = 0.5
     spelling: int = 220
     exams: int = 250
-    keep: int = 250
+    keep: int = 100
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ MOST = 12
 """Banners in a scene, at most."""
 RARE = 20
 """What fewer banners bear is not asked for."""
-_ON, _EDGES, _ORDER, _BORNE, _COLOURS = 0.5, 0.25, 0.5, 0.3, 0.3
+_ON, _EDGES, _ORDER, _BORNE, _COLOURS = 0.5, 0.25, 0.5, 0.4, 0.3
 """Weights of the parts of the loss."""
 
 
