@@ -82,6 +82,7 @@ def tokenizer_of(
 def make_base(options: argparse.Namespace, work: Path) -> Path:
     """Teaches a new model its lessons; returns its folder."""
     import torch
+    from transformers import AutoTokenizer
 
     folder = work / "base"
     if (folder / "model.safetensors").exists():
@@ -89,7 +90,10 @@ def make_base(options: argparse.Namespace, work: Path) -> Path:
     folder.mkdir(exist_ok=True)
     worlds = worlds_of(options.nations)
     tables = scenes_of(worlds, options.scenes, work, options.jobs)
-    tokenizer = tokenizer_of(worlds, tables)
+    if (folder / "tokenizer.json").exists():  # of a call that was stopped
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    else:
+        tokenizer = tokenizer_of(worlds, tables)
     size = architecture.Size()
     model = architecture.make_model(tokenizer, size, options.seed)
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
