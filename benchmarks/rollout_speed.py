@@ -1,17 +1,20 @@
-"""How long a GRPO step takes: TRL's own tool loop and our engine, side by side on the same tasks.
+"""How long a GRPO step takes: TRL's own tool loop and our engine, side by side on the same rollouts.
 
     python -m benchmarks.rollout_speed --groups 12 --group-size 8 --steps 5
+    python -m benchmarks.rollout_speed --rollouts sampled       # as they come, of the same distribution
 
 Decisions: the two take turns, step by step, each time from the same weights and on the same tasks, so that a busy
 machine slows both down, and CPU time is reported beside the clock's; the first pair warms up and is not counted. A step
-is everything between two updates: prompts, generation, searches, rewards, loss and gradients. The rollouts are not the
-same (each has its own random numbers) but of the same distribution, and what they came to is reported beside the
+is everything between two updates: prompts, generation, searches, rewards, loss and gradients. Both write the same
+rollouts, token by token: an oracle's, half of them answered wrongly, so that all count in the loss
+(`benchmarks.same_rollouts`). Steps whose episodes differ are refused. What the rollouts came to is reported beside the
 times, so that a reader can see it.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import tempfile
@@ -19,36 +22,53 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from agents.demonstrations import known_cases
 from agents.options import above_zero, natural, positive, several
 from agents.settings import check_file, default_model, episode_config, open_world, run_facts, write_json
 from agents.tables import text_table
-from index.errors import cli
+from index.errors import GoGError, cli
 
 ENGINES = ("trl", "fast")
 PARTS = ("generate", "search", "loss", "cpu")
-SHOWN = ("episode/turns", "episode/accuracy", "completions/mean_length")
+SHOWN = ("episode/turns", "episode/accuracy", "groups/without_signal")
 
 
 def one_step(
-    engine: str, model: str, index: Any, tasks: Sequence[Any], turn: int, options: argparse.Namespace
+    engine: str, model: str, index: Any, cases: Sequence[Any], turn: int, options: argparse.Namespace
 ) -> dict[str, float]:
     """A GRPO step's log: `step_time`, `seconds/PART`, and what its rollouts came to."""
     from agents.curriculum import make_curriculum
+    from agents.engine_chat import ChatTokens
     from agents.lmm import load_model
     from agents.train_rl import train
+    from benchmarks.same_rollouts import scripts_of, written_by
 
     loaded, processor, card = load_model(model)
-    curriculum = make_curriculum("uniform", [task.id for task in tasks], None, options.seed + turn)
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log.jsonl"
+    config, seed = episode_config(card), options.seed + turn
+    by_id = {case.task.id: case for case in cases}
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if options.rollouts == "scripted":
+            drawn = [by_id[one] for one in make_curriculum("uniform", list(by_id), None, seed).draw(options.groups)]
+            chat = ChatTokens(loaded, processor, card)
+            scripts = scripts_of(drawn, index, chat, card, config, options.group_size, seed)
+            stack.enter_context(written_by(loaded, scripts))
         train(
-            loaded, processor, card, index, tasks, Path(folder) / "trainer", config=episode_config(card),
-            curriculum=curriculum, log=log, steps=1, engine=engine, groups=options.groups,
-            group_size=options.group_size, micro_batch=options.micro_batch, temperature=options.temperature,
-            max_completion=options.max_completion, seed=options.seed + turn,
+            loaded, processor, card, index, [case.task for case in cases], folder / "trainer", config=config,
+            curriculum=make_curriculum("uniform", list(by_id), None, seed), log=folder / "log.jsonl", steps=1,
+            engine=engine, groups=options.groups, group_size=options.group_size, micro_batch=options.micro_batch,
+            temperature=options.temperature, max_completion=options.max_completion, seed=seed,
         )  # fmt: skip
-        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+        rows = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
     return next(row for row in rows if "step_time" in row)
+
+
+def check_same(rows: dict[str, dict[str, float]]) -> None:
+    """Raises where two steps that should have written the same had other episodes."""
+    for name in SHOWN:
+        values = {engine: row.get(name) for engine, row in rows.items()}
+        if len({round(value or 0.0, 6) for value in values.values()}) > 1:
+            raise GoGError(f"the two loops did not write the same: {name} is {values}; report this as a bug")
 
 
 def summary(logs: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
@@ -86,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", help="model folder or hub id (default: the shipped nano policy)")
     parser.add_argument("--index", help="sealed index (default: the embedded world's)")
     parser.add_argument("--tasks", help="tasks (default: the embedded world's training tasks)")
+    parser.add_argument("--rollouts", choices=("scripted", "sampled"), default="scripted", help="(default: scripted)")
     parser.add_argument("--groups", type=positive, default=12, help="tasks a step (default: %(default)s)")
     parser.add_argument("--group-size", type=several, default=8, help="rollouts a task (default: %(default)s)")
     parser.add_argument("--micro-batch", type=positive, help="rollouts a forward pass (default: all of a step)")
@@ -99,18 +120,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     model = options.model or str(default_model())
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.groups * 20)
+    cases = [case for case in known_cases(tasks, options.tasks) if case.task.evidence is not None]
     logs: dict[str, list[dict[str, float]]] = {name: [] for name in ENGINES}
     for turn in range(options.steps + 1):
-        for name in ENGINES:
-            row = one_step(name, model, index, tasks, turn, options)
-            if turn:
-                logs[name].append(row)
+        rows = {name: one_step(name, model, index, cases, turn, options) for name in ENGINES}
+        if options.rollouts == "scripted":
+            check_same(rows)
+        for name in ENGINES if turn else ():
+            logs[name].append(rows[name])
     found = summary(logs)
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     write_json(options.out, {**run_facts("benchmarks.rollout_speed", argv, options), **found})
     names = list(found["engines"]["trl"])
-    rows = [[name, *(found["engines"][engine][name] for engine in ENGINES)] for name in names if "each" not in name]
-    print(text_table(["", *ENGINES], rows))
+    table = [[name, *(found["engines"][engine][name] for engine in ENGINES)] for name in names if "each" not in name]
+    print(text_table(["", *ENGINES], table))
     for what, by in (("clock", "by the clock"), ("cpu", "in CPU time")):
         print("TRL's steps take {all} times as long {by} ({least} to {most})".format(by=by, **found["ratio"][what]))
     return 0
