@@ -28,7 +28,7 @@ from agents.dialects import tool_call
 from agents.dialects.pixels import picture_tokens
 from agents.dialects.templates import PIXEL_MODELS, make_ready, qwen2_5_vl_template
 from agents.model_size import Load, Memory, ModelSize, memory, model_size
-from agents.rl_settings import completion_limit
+from agents.rl_settings import RlSettings, completion_limit
 from agents.settings import default_model, episode_config
 from gog_env.actions import Answer, Gaze
 from gog_env.episode import EpisodeView, Turn, results_text
@@ -239,7 +239,8 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
     """Works out a run of `train_sft` (stage "sft") or `train_rl` ("rl") from its options.
 
     Raises:
-        ModelError, TaskError: model, tasks or demonstrations cannot be read.
+        ModelError, TaskError: model, tasks or demonstrations cannot be read, or so many processes cannot share out the
+            rollouts of a step.
     """
     known = know(options.model or default_model())
     card, rank = known.card, options.lora_rank
@@ -257,8 +258,9 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
         longest = parts["prompt"] + min(room, card.max_turns * card.max_new_tokens + back)
         typical = min(longest, parts["prompt"] + 2 * turn + parts["answer"])
         together = options.groups * options.group_size
-        batch = min(options.micro_batch or together, max(1, together // processes))
-        rollouts, scored = math.ceil(together / processes), longest - parts["prompt"]
+        sizes = {name: getattr(options, name) for name in ("groups", "group_size", "micro_batch")}
+        batch = RlSettings(**sizes).micro(processes)
+        rollouts, scored = together // processes, longest - parts["prompt"]
     else:
         if chats is None:
             typical = parts["prompt"] + 2 * turn + parts["answer"]

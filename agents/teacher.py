@@ -4,8 +4,8 @@
 
 Decisions:
 - The teacher acts through the same environment as any policy; kept is only what that scores as right, in form, read
-  from a text that was shown, and with few enough calls (`--budget`); of near-duplicates the first. It is never told the
-  answer.
+  from a text that was shown, and with few enough calls (`--budget`); of near-duplicates the first, after which no other
+  is asked. It is never told the answer.
 - Everything goes into a journal of JSON lines as it happens: what each reply took, and how each episode ended. Whoever
   starts again goes on where it stopped, and what was spent before counts. Demonstrations are written from the journal,
   by playing its actions again.
@@ -75,7 +75,8 @@ def teach(
         journal: gets the tokens of each reply, as it comes, and the end of each episode.
 
     Returns:
-        How many episodes of all that the journal knows ended how, and how many got no reply (`no reply`).
+        How many episodes of all that the journal knows ended how, how many got no reply (`no reply`), and how many
+        tasks were not asked, being as good as the same as one that is kept (`near-duplicate`).
 
     Raises:
         GoGError: the endpoint refuses altogether, or gives no reply to many chats in a row.
@@ -84,13 +85,18 @@ def teach(
     journal.check(tasks)
     card = PolicyCard(result_side=lesson.result_side)
     failed: Counter[str] = Counter()
-    waiting = iter([task for task in tasks if task.id not in journal.ended])
+    ends = {task.id: journal.ended[task.id]["outcome"] for task in tasks if task.id in journal.ended}
+    known = {pattern_of(task) for task in tasks if ends.get(task.id) == "kept"}
+    waiting = (task for task in tasks if task.id not in ends)
     active: list[Episode] = []
     silent = 0
     with ThreadPoolExecutor(lesson.workers) as pool:
         while True:
             while len(active) < lesson.workers and (task := next(waiting, None)) is not None:
-                active.append(Episode(task, config))
+                if pattern_of(task) in known:
+                    failed["near-duplicate"] += 1
+                else:
+                    active.append(Episode(task, config))
             if not active:
                 break
             replies = list(pool.map(lambda episode: _ask(episode.view, card, lesson, account, journal), active))
@@ -111,7 +117,9 @@ def teach(
             for episode in (episode for episode, _ in answered if episode.done):
                 actions = [as_dict(turn.action) for turn in episode.turns]
                 about = {"task": episode.task.id, "fingerprint": fingerprint_of([episode.task])}
-                journal.write(**about, outcome=outcome(episode, lesson.budget), actions=actions)
+                end = outcome(episode, lesson.budget)
+                known |= {pattern_of(episode.task)} if end == "kept" else set()
+                journal.write(**about, outcome=end, actions=actions)
     return failed + Counter(journal.ended[task.id]["outcome"] for task in tasks if task.id in journal.ended)
 
 

@@ -67,6 +67,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def seeds_there(out: Path) -> tuple[int, ...]:
+    """The seeds of training that a folder has results of."""
+    ends = {path.name.removesuffix(".json").rpartition(".")[2] for path in out.glob("*.*.*.json")}
+    return tuple(sorted(int(end) for end in ends if end.isdecimal()))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; 1 if a bar is missed."""
     options = parser().parse_args(argv)
@@ -85,7 +91,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if {"main", "ablations"}.intersection(tables):
             for seed in plan.seeds:
                 stages.levels("sft", seed)
-    text, bars = report(Results(options.out, plan.seeds), tables)
+    seeds = plan.seeds if options.seeds or not options.report else seeds_there(options.out) or plan.seeds
+    text, bars = report(Results(options.out, seeds), tables)
     if not text:
         print(f"there are no results in {options.out} yet; run without --report")
         return 1

@@ -363,6 +363,14 @@ def test_the_command_says_what_it_needs(tmp_path: Path, base: Path, capsys: pyte
     assert not (tmp_path / "work").exists() and not (tmp_path / "out").exists()
 
 
+def test_a_report_has_all_seeds_that_are_there(tmp_path: Path) -> None:
+    for name in ("sft.heldout.4.json", "sft.heldout.1.json", "oracle-reflect.heldout.4.json", "sft.levels.1.json"):
+        (tmp_path / name).write_text("{}")
+    for name in ("bars.json", "plan.json", "a.b.c.json"):
+        (tmp_path / name).write_text("{}")
+    assert policy_table.seeds_there(tmp_path) == (1, 4)
+
+
 def test_training_begins_with_the_shipped_base_and_never_with_the_fine_tuned_model(
     tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,6 @@ REPLIES = 2.0
 """Weight of a token of a reply to a text, where one to a picture has 1: they are short and copy to the letter."""
 
 
-
 @dataclass(frozen=True)
 class Plan:
     """How long and on what.

@@ -16,7 +16,7 @@ from agents.chats import read_chats, row_of_chat, write_chats
 from agents.dialects import tool_call
 from gog_env.actions import Answer, Gaze
 from gog_env.episode import Episode, EpisodeView, step_batch
-from index.errors import ModelError
+from index.errors import ModelError, TaskError
 from tests.agents import qwen
 from tests.agents.conftest import ColourIndex, make_task
 
@@ -107,6 +107,11 @@ def test_the_nano_policy_is_planned_with_its_own_rules() -> None:
     found = dry_run.plan(options("", "rl"), "rl")
     assert found.counted and found.size.total < 2e7 and found.longest - found.prompt <= 1536
     assert found.at_longest.peak < 2**31
+
+
+def test_rollouts_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(TaskError, match="5 processes cannot share out"):
+        dry_run.plan(options("", "rl", dry_run="fsdp2:5"), "rl")
 
 
 def test_the_report_names_what_was_asked_for(capsys: pytest.CaptureFixture[str]) -> None:

@@ -312,6 +312,7 @@ def test_near_duplicates_of_what_is_kept_are_left_out(
         capsys.readouterr().out
     )
     assert read_chats(tmp_path / "demos.parquet")["task"] == ["two"]
+    assert len(server.asked) == 3, "the third was never asked"
 
 
 def test_the_command_writes_what_the_teacher_did(
