@@ -6,8 +6,8 @@ episodes alone in the time that two cores allow. So it is first taught to look (
 
 Decisions: a lesson is a chat of many short turns, because reading a picture or a text costs much more than answering.
 Questions are worded as in the training split or as in `wordings.json` beside this file, never as in the held-out split.
-Thoughts are those of `agents.thoughts`. No lesson glances or gazes: what a policy does with its eyes it learns from
-demonstrations alone.
+Thoughts are those of `agents.thoughts`. In no lesson does anything come back from a call: when to look, and what
+to make of it, a policy learns from demonstrations alone.
 """
 
 from __future__ import annotations

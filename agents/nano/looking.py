@@ -7,12 +7,14 @@ that point at one are easier to follow in a list, and its many words teach to se
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from agents import thoughts
+from agents.nano.architecture import GAZE
 from agents.nano.lessons import (
     IMAGE,
     QUESTIONS,
@@ -35,7 +37,10 @@ NOTHING = "nothing plain"
 """What is said of a banner that bears nothing that could not be mistaken."""
 
 
-def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Generator) -> Lesson:
+_BOXES = re.compile(r"</think>(\[[0-9, ]+\])(?:\[[0-9, ]+\])*$")
+
+
+def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Generator, calls: float = 0.0) -> Lesson:
     """A scene and several turns about it.
 
     Args:
@@ -43,6 +48,7 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
         scene: its place among the packed scenes.
         world: of which names are taken.
         rng: decides what is asked.
+        calls: share of the answers to "Point." that are written as a call which looks there, the first of several.
     """
     noun = str(rng.choice(WORDS))
     turns: list[tuple[str, str]] = []
@@ -68,6 +74,8 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
             asked, plan = _asked(phrase, rng)
             turns.append((f"{asked} Point.", f"<think>{plan}</think>{box_text(row['boxes'][i])}"))
     turns = [turns[int(i)] for i in rng.permutation(len(turns))] or [every]
+    if calls:
+        turns = [(asked, _called(answer) if rng.random() < calls else answer) for asked, answer in turns]
     asked, answer = turns[0]
     seen = thoughts.survey(row["boxes"], row["bears"])
     turns[0] = (asked, _surveyed(seen, answer))
@@ -76,6 +84,15 @@ def looking(row: dict[str, Any], scene: int, world: World, rng: np.random.Genera
     for asked, answer in rest:
         stretches += [user(asked), *reply(answer)]
     return Lesson(tuple(stretches), scene)
+
+
+def _called(answer: str) -> str:
+    """Boxes behind a thought as a call that looks at the first; other answers as they are.
+
+    >>> _called("<think>find its ruler</think>[10, 20, 30, 40]")
+    '<think>find its ruler</think><tool_call>\\n{"name": "gaze", "arguments": {"box": [10, 20, 30, 40]}}\\n</tool_call>'
+    """
+    return _BOXES.sub(lambda found: f"</think>{GAZE}{found[1]}}}}}\n</tool_call>", answer)
 
 
 def _surveyed(seen: str, answer: str) -> str:

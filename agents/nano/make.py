@@ -6,8 +6,10 @@ Decisions:
   * Its worlds have other seeds than the embedded one and than those of the tables: it never sees a nation, a banner or
     a name that it is tested on, and its questions are never worded as the held-out ones.
   * The vision tower learns to see first (`agents.nano.sight`); what it hands on of each scene is kept for the lessons.
-  * `base` comes from lessons alone (`agents.nano.school`), `sft` from demonstrations of the worlds' training tasks by
-    `agents.train_sft.train`. Both are kept, because policies that may not gaze, or may not search, start from `base`.
+  * `base` comes from lessons alone (`agents.nano.school`). The last of them write boxes as a call does: which box words
+    mean is looked up at the token behind which it is written, and demonstrations alone take long to move that. `sft`
+    comes from demonstrations of the worlds' training tasks by `agents.train_sft.train`. Both are kept, because
+    policies that may not gaze, or may not search, start from `base`.
   * Batches of demonstrations hold chats of about one length, so that little is padded.
   * Every stage leaves its result in `--work`, and what is there is not made again; options that would have made it
     otherwise are refused. Weights are kept in bfloat16.
@@ -35,13 +37,15 @@ from index.errors import ModelError, TaskError, cli
 
 WORLDS = (1, 2)
 """Seeds of the worlds that it learns from; the embedded world and the presets have 0."""
+CALLS = 0.8
+"""Share of the boxes that the last lessons write as calls."""
 MICRO = 8
 """Demonstrations in a forward pass."""
 STAGES = {
     "scenes": ("nations", "scenes"),
-    "base": ("nations", "scenes", "sight", "lessons", "seed"),
+    "base": ("nations", "scenes", "sight", "lessons", "forms", "seed"),
     "demonstrations": ("nations", "demonstrations"),
-    "sft": ("nations", "scenes", "sight", "lessons", "demonstrations", "sft", "batch", "lr", "seed"),
+    "sft": ("nations", "scenes", "sight", "lessons", "forms", "demonstrations", "sft", "batch", "lr", "seed"),
 }
 """What is made, and the options that decide it."""
 
@@ -101,11 +105,23 @@ def make_base(options: argparse.Namespace, work: Path) -> Path:
     rows, columns = tables[0].grid
     eyes = sight.Sight(model, sight.labels_of(tables), (rows // architecture.MERGE, columns // architecture.MERGE))
     sight.learn(model, eyes, tables, options.sight, folder, options.seed)
-    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, folder))
+    seen = sight.remember(model, tables, folder)
+    desk = school.Desk(tokenizer, tables, worlds, seen)
     school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
+    model.model.visual.requires_grad_(False)  # what it hands on was remembered, and has no part in lessons
+    desk = school.Desk(tokenizer, tables, worlds, seen, CALLS)
+    (folder / "forms").mkdir(exist_ok=True)
+    school.study(model, desk, forms_plan(options.forms), folder / "forms", options.seed + 7, exam=desk)
     NANO.save(folder)
     model.to(torch.bfloat16).save_pretrained(folder)
     return folder
+
+
+def forms_plan(steps: int) -> school.Plan:
+    """The last lessons: mostly about pictures, at a rate that falls from half of the usual."""
+    return school.Plan(
+        steps, looking=14, reading=6, names=0, lr=0.01, decay=0.05, steady=0.3, articles=0.0, spelling=0, exams=75
+    )
 
 
 def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
@@ -122,6 +138,7 @@ def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
     (folder / "log.jsonl").unlink(missing_ok=True)
     tables = [demonstrations(world, options.demonstrations, work, options.jobs) for world in worlds_of(options.nations)]
     model, processor, _ = load_model(base)
+    model.model.visual.requires_grad_(False)  # it sees as well as it will, and costs a third of a step
     train(
         model, processor, by_length(tables, options.sft, options.batch, options.seed), folder / "trainer",
         steps=options.sft, batch_size=MICRO, lr=options.lr, accumulate=options.batch // MICRO, seed=options.seed,
@@ -229,13 +246,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
         description="Make the nano policy from nothing: worlds, lessons, demonstrations; writes OUT/base and OUT/sft.",
-        epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --sft 50 --scenes 1000 --out runs/small",
+        epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --forms 50 --sft 50 --scenes 999",
     )
     parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
     parser.add_argument("--sight", type=positive, default=3000, help="steps of learning to see (default: %(default)s)")
     parser.add_argument("--lessons", type=positive, default=2400, help="steps of lessons (default: %(default)s)")
-    parser.add_argument("--sft", type=positive, default=400, help="steps on demonstrations (default: %(default)s)")
+    parser.add_argument("--forms", type=positive, default=260, help="steps of the last lessons (default: %(default)s)")
+    parser.add_argument("--sft", type=positive, default=200, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.006, help="Muon's rate on demonstrations (default: %(default)s)")
     parser.add_argument("--nations", type=positive, default=4000, help="in each world (default: %(default)s)")

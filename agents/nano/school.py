@@ -80,6 +80,7 @@ class Desk:
         worlds: the worlds of the tables.
         seen: what the vision tower hands on of each table's scenes (`sight.remember`); none: it looks every time, and
             learns too.
+        calls: see `agents.nano.looking`.
     """
 
     def __init__(
@@ -88,9 +89,10 @@ class Desk:
         scenes: Sequence[Scenes],
         worlds: Sequence[World],
         seen: Sequence[np.ndarray] = (),
+        calls: float = 0.0,
     ) -> None:
         """Keeps what every lesson needs."""
-        self.tokenizer, self.scenes, self.worlds, self.seen = tokenizer, scenes, worlds, seen
+        self.tokenizer, self.scenes, self.worlds, self.seen, self.calls = tokenizer, scenes, worlds, seen, calls
         self._picture = tokenizer.convert_tokens_to_ids("<|image_pad|>")
         rows, columns = scenes[0].grid
         self._places = rows * columns // 4
@@ -124,7 +126,7 @@ class Desk:
         count = len(self.scenes[world].rows)
         scene = int(rng.integers(count * first // 1000, count * last // 1000))
         row = self.scenes[world].rows[scene]
-        return looking(row, scene, self.worlds[world], rng), world
+        return looking(row, scene, self.worlds[world], rng, self.calls), world
 
     def step(self, plan: Plan, step: int, seed: int) -> list[Batch]:
         """The batches of a step: looking, then reading, the long apart from the short."""

@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from agents import thoughts
+from agents.card import NANO
+from agents.dialects import tool_call
 from agents.nano import lessons, looking, reading, scenes
 from agents.nano.lessons import Lesson
+from gog_env.actions import Gaze
 from gog_env.world.facts import FACTS, shown
 from gog_env.world.nations import World, WorldSpec, make_world
 from gog_env.world.plans import COMPARED
@@ -105,6 +108,25 @@ def test_the_first_reply_begins_with_a_survey_of_all_banners(packed: scenes.Scen
             assert iou(boxes(part)[0], row["boxes"][i]) > 0.85
             assert part.endswith(", ".join(row["bears"][i][:2]))
         assert not any(survey in said for _, said in rest)
+
+
+def test_the_last_lessons_point_by_calls_that_a_policy_could_make(packed: scenes.Scenes, world: World) -> None:
+    called = 0
+    for number, row in enumerate(packed.rows):
+        plain, formed = (
+            turns(looking.looking(row, number, world, np.random.default_rng(100 + number), share))
+            for share in (0.0, 1.0)
+        )
+        for (read, before), (_, said) in zip(plain, formed, strict=True):
+            if not asked(read).endswith(" Point."):
+                assert said == before
+                continue
+            thought, _, shown = before.partition("</think>")
+            action = tool_call.parse(said, NANO)
+            assert said.startswith(f"{thought}</think><tool_call>") and isinstance(action, Gaze), said
+            assert action.box == pytest.approx(boxes(shown)[0]), "the first of those that the plain reply lists"
+            called += 1
+    assert called > 5
 
 
 def test_whole_questions_are_planned_in_the_order_of_the_path(packed: scenes.Scenes, world: World) -> None:
