@@ -158,7 +158,9 @@ def test_what_was_begun_with_other_options_is_refused(tmp_path: Path) -> None:
     from agents.nano import make
     from index.errors import ModelError
 
-    options = Namespace(nations=60, scenes=8, sight=1, lessons=2, demonstrations=4, sft=1, batch=8, lr=0.01, seed=0)
+    options = Namespace(
+        nations=60, scenes=8, sight=1, lessons=2, forms=2, demonstrations=4, sft=1, batch=8, lr=0.01, seed=0
+    )
     for _ in range(2):
         for stage in make.STAGES:
             make.begin(tmp_path, stage, options)
