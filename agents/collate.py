@@ -48,6 +48,8 @@ class ChatCollator:
         Raises:
             ModelError: the template did not mark each assistant's turn once.
         """
+        import torch
+
         chats = [[_unmarked(message) for message in row["messages"]] for row in examples]
         batch = self.processor.apply_chat_template(
             chats,
@@ -56,11 +58,13 @@ class ChatCollator:
             tokenize=True,
             return_dict=True,
             return_assistant_tokens_mask=True,
+            # with tensors of torch, transformers makes the masks one token at a time, which takes most of the time
             processor_kwargs={
-                "padding": True, "padding_side": "right", "add_special_tokens": False, "return_tensors": "pt",
+                "padding": True, "padding_side": "right", "add_special_tokens": False, "return_tensors": "np",
             },
         )  # fmt: skip
         masks = batch.pop("assistant_masks")
+        batch = {name: torch.as_tensor(values) for name, values in batch.items()}
         labels = batch["input_ids"].clone()
         labels[batch["attention_mask"] == 0] = IGNORED
         for row, mask, kept in zip(examples, masks, labels, strict=True):

@@ -49,11 +49,12 @@ def train(
     accumulate: int = 1,
     seed: int = 0,
     log: Path | None = None,
-    in_order: bool = False,
     decay: bool = True,
     precision: str = "float32",
     report_to: str = "none",
     tools: list[dict[str, Any]] | None = None,
+    freeze_vision: bool = False,
+    group_by_length: bool = False,
 ) -> Any:
     """Trains `model` on a dataset of chats.
 
@@ -72,27 +73,31 @@ def train(
         accumulate: forward passes a step.
         seed: of order, dropout and adapters.
         log: JSON-lines file for the trainer's logs.
-        in_order: take the chats in the dataset's order instead of a seeded shuffle.
         decay: let the rate fall as a cosine after the warm-up; else it stays.
         precision: `float32`, or `bfloat16` for mixed precision (weights stay in float32).
         report_to: where else the trainer's logs go (`tensorboard`, `trackio`, `wandb`).
         tools: schemas of the tools that the model is shown when it is played; None for none.
+        freeze_vision: leave the vision tower as it is, and look at each picture once (`agents.remember`).
+        group_by_length: chats of about one length go through the model together, so that little is padded.
 
     Returns:
         The trained model, adapters merged.
 
     Raises:
-        ModelError: Muon is asked for with LoRA: it is for whole matrices; or the chat template does not mark the
-            assistant's turns.
-        TaskError: there is no chat.
+        ModelError: Muon is asked for with LoRA: it is for whole matrices; the chat template does not mark the
+            assistant's turns; or the vision tower to be frozen is not known.
+        TaskError: there is no chat, or too few to be grouped.
     """
     import torch
+    from datasets import Dataset
     from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
     from trl import SFTConfig, SFTTrainer
 
     from agents.collate import ChatCollator
+    from agents.lengths import by_length, lengths_of
     from agents.logs import JsonLinesLog, quiet
     from agents.optim import MuonWithAdamW
+    from agents.remember import RememberingCollator, frozen
 
     if optimizer == "muon" and lora_rank:
         raise ModelError("Muon trains whole matrices, not LoRA adapters; pass --optimizer adamw with --lora-rank")
@@ -101,6 +106,16 @@ def train(
     if steps is None:
         steps = steps_of(len(chats), epochs or 1, batch_size * accumulate)
     rising = max(1, int(warmup * steps))
+    collator: Any = ChatCollator(processor, tools)
+    order = None
+    if group_by_length:
+        order = by_length(lengths_of(chats), steps, batch_size, accumulate, seed)
+    if freeze_vision:
+        frozen(model)
+        collator = RememberingCollator(collator, model, chats)
+        chats = Dataset.from_dict({"row": list(range(len(chats))), "images": [[] for _ in range(len(chats))]})
+    if order is not None:
+        chats = chats.select(order)
     own: tuple[Any, Any] = (None, None)  # AdamW is the trainer's, made when the adapters are there
     if optimizer == "muon":
         rate = lr or 0.02
@@ -137,15 +152,16 @@ def train(
         report_to=report_to,
         seed=seed,
         data_seed=seed,
-        train_sampling_strategy="sequential" if in_order else "random",
+        train_sampling_strategy="random" if order is None else "sequential",
         dataloader_num_workers=0,
+        remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
     trainer = SFTTrainer(
         model=model,
         args=config,
         train_dataset=chats,
-        data_collator=ChatCollator(processor, tools),
+        data_collator=collator,
         processing_class=processor,
         peft_config=peft,
         optimizers=own,
@@ -199,6 +215,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--lora-rank", type=natural, default=0, help="train LoRA adapters of this rank (default: all weights)"
     )
+    parser.add_argument(
+        "--freeze-vision", action="store_true", help="leave the vision tower as it is; each picture is read once"
+    )
+    parser.add_argument(
+        "--group-by-length", action="store_true", help="put chats of about one length into a forward pass"
+    )
     parser.add_argument("--seed", type=natural, default=0, help="seed of the run (default: 0)")
     parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
     parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
@@ -246,6 +268,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             batch_size=options.batch_size, tools=tool_call.tools(card) if card.system else None,
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
             seed=options.seed, log=folder / "log.jsonl", precision=options.precision, report_to=options.report_to,
+            freeze_vision=options.freeze_vision, group_by_length=options.group_by_length,
         )  # fmt: skip
         if first:
             trained.save_pretrained(folder / "model")

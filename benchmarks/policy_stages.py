@@ -11,6 +11,7 @@ it was right, how many calls it took, whether the answer declined. So difference
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from agents.settings import episode_config, versions
 from benchmarks.policy_data import Data
 from benchmarks.policy_plan import RECIPES, Recipe
 from gog_env import trajectory
+
+FORWARD = 8
+"""Demonstrations in a forward pass, at most."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,12 @@ class Stages:
         plan = self.data.plan
         demos = self.data.demos(recipe.demos, load_card(start.absolute()), recipe.flags)
         steps = plan.flag_sft_steps if recipe.flags else plan.sft_steps
+        size = math.gcd(plan.sft_batch, FORWARD)
         train_sft.main(
-            ["--model", str(start), "--demos", str(demos), "--steps", str(steps), "--batch-size", str(plan.sft_batch),
-             "--lr", str(plan.sft_lr), "--optimizer", plan.optimizer, "--seed", str(seed), "--out", str(folder)]
+            ["--model", str(start), "--demos", str(demos), "--steps", str(steps), "--batch-size", str(size),
+             "--accumulate", str(plan.sft_batch // size), "--lr", str(plan.sft_lr), "--optimizer", plan.optimizer,
+             "--precision", "bfloat16", "--freeze-vision", "--group-by-length", "--seed", str(seed),
+             "--out", str(folder)]
         )  # fmt: skip
 
     def _rl(self, recipe: Recipe, start: Path, folder: Path, seed: int) -> None:
