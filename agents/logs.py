@@ -28,6 +28,13 @@ class JsonLinesLog(TrainerCallback):
                 file.write(json.dumps({"step": state.global_step, **logs}, sort_keys=True) + "\n")
 
 
+def cut_log(path: Path, step: int) -> None:
+    """Forgets what a broken-off run logged after the step that it goes on from."""
+    if path.exists():
+        kept = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step]
+        path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+
+
 class StepBar(TrainerCallback):
     """One progress bar with the loss and the reward behind it, in place of a printed dictionary at every step."""
 

@@ -1,16 +1,18 @@
-"""Makes the nano policy from nothing: `base`, which can look and read, and from it `sft`, which saw demonstrations.
+"""Makes the nano policy from nothing: `base`, which can look and read, `sft`, which saw demonstrations, and `rl`.
 
-    python -m agents.nano.make --out runs/nano          # runs/nano/base and runs/nano/sft
+    python -m agents.nano.make --out runs/nano          # runs/nano/base, runs/nano/sft and runs/nano/rl
 
 Decisions:
   * Its worlds have other seeds than the embedded one and than those of the tables: it never sees a nation, a banner or
     a name that it is tested on, and its questions are never worded as the held-out ones.
   * The vision tower learns to see first (`agents.nano.sight`); what it hands on of each scene is kept for the lessons.
+    Between the lessons it learns once more, mostly from mosaics of banners (`agents.nano.mosaics`): what a banner bears
+    is learned last, long after places.
   * `base` comes from lessons alone (`agents.nano.school`). The last of them write boxes as a call does: which box words
     mean is looked up at the token behind which it is written, and demonstrations alone take long to move that. `sft`
-    comes from demonstrations of the worlds' training tasks by `agents.train_sft.train`. Both are kept, because
-    policies that may not gaze, or may not search, start from `base`.
-  * Batches of demonstrations hold chats of about one length, so that little is padded.
+    comes from demonstrations of the worlds' training tasks by `agents.train_sft.train`, and `rl` from it by
+    `agents.train_rl` on other tasks of one of them. All are kept, because policies that may not gaze, or may not
+    search, start from `base`.
   * Every stage leaves its result in `--work`, and what is there is not made again; options that would have made it
     otherwise are refused. Weights are kept in bfloat16.
 """
@@ -30,22 +32,29 @@ import numpy as np
 
 from agents.card import NANO
 from agents.nano import architecture, lessons, looking, scenes, school, sight
-from agents.options import natural, positive
+from agents.options import above_zero, natural, positive
 from agents.settings import command_line, run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
-from index.errors import ModelError, TaskError, cli
+from index.errors import ModelError, cli
 
 WORLDS = (1, 2)
 """Seeds of the worlds that it learns from; the embedded world and the presets have 0."""
+AGAIN, MOSAICS = (0.015, 0.008), 16
+"""Muon's rates when the vision tower learns once more, and how many of 24 pictures are mosaics."""
+RL_TASKS = 1
+"""Seed of the tasks of RL; demonstrations are of those of seed 0."""
 CALLS = 0.8
 """Share of the boxes that the last lessons write as calls."""
 MICRO = 8
 """Demonstrations in a forward pass."""
+_BASE = ("nations", "scenes", "sight", "lessons", "again", "forms", "seed")
+_SFT = (*_BASE, "demonstrations", "sft", "batch", "lr")
 STAGES = {
     "scenes": ("nations", "scenes"),
-    "base": ("nations", "scenes", "sight", "lessons", "forms", "seed"),
+    "base": _BASE,
     "demonstrations": ("nations", "demonstrations"),
-    "sft": ("nations", "scenes", "sight", "lessons", "forms", "demonstrations", "sft", "batch", "lr", "seed"),
+    "sft": _SFT,
+    "rl": (*_SFT, "tasks", "rl", "rl_lr"),
 }
 """What is made, and the options that decide it."""
 
@@ -103,13 +112,19 @@ def make_base(options: argparse.Namespace, work: Path) -> Path:
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
     architecture.make_processor(tokenizer, size).save_pretrained(folder)
     rows, columns = tables[0].grid
-    eyes = sight.Sight(model, sight.labels_of(tables), (rows // architecture.MERGE, columns // architecture.MERGE))
+    grid, labels = (rows // architecture.MERGE, columns // architecture.MERGE), sight.labels_of(tables)
+    eyes = sight.Sight(model, labels, grid)
     sight.learn(model, eyes, tables, options.sight, folder, options.seed)
-    seen = sight.remember(model, tables, folder)
-    desk = school.Desk(tokenizer, tables, worlds, seen)
+    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, folder))
     school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
-    model.model.visual.requires_grad_(False)  # what it hands on was remembered, and has no part in lessons
-    desk = school.Desk(tokenizer, tables, worlds, seen, CALLS)
+    for number, lr in enumerate(AGAIN, 1):
+        eyes, heads = sight.Sight(model, labels, grid, parts=True), eyes.heads.state_dict()
+        eyes.heads.load_state_dict(heads, strict=False)
+        again = folder / f"again-{number}"
+        again.mkdir(exist_ok=True)
+        sight.learn(model, eyes, tables, options.again, again, options.seed + number, lr=lr, mosaics=MOSAICS)
+    model.model.visual.requires_grad_(False)  # what it hands on is remembered, and has no part in lessons
+    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, again), CALLS)
     (folder / "forms").mkdir(exist_ok=True)
     school.study(model, desk, forms_plan(options.forms), folder / "forms", options.seed + 7, exam=desk)
     NANO.save(folder)
@@ -127,7 +142,9 @@ def forms_plan(steps: int) -> school.Plan:
 def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
     """Trains the base model on demonstrations; returns its folder."""
     import torch
+    from datasets import concatenate_datasets
 
+    from agents.chats import read_chats
     from agents.lmm import load_model
     from agents.train_sft import train
 
@@ -138,17 +155,51 @@ def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
     (folder / "log.jsonl").unlink(missing_ok=True)
     tables = [demonstrations(world, options.demonstrations, work, options.jobs) for world in worlds_of(options.nations)]
     model, processor, _ = load_model(base)
-    model.model.visual.requires_grad_(False)  # it sees as well as it will, and costs a third of a step
     train(
-        model, processor, by_length(tables, options.sft, options.batch, options.seed), folder / "trainer",
+        model, processor, concatenate_datasets([read_chats(table) for table in tables]), folder / "trainer",
         steps=options.sft, batch_size=MICRO, lr=options.lr, accumulate=options.batch // MICRO, seed=options.seed,
-        log=folder / "log.jsonl", in_order=True, precision="bfloat16",
+        log=folder / "log.jsonl", precision="bfloat16", freeze_vision=True, group_by_length=True,
     )  # fmt: skip
     shutil.rmtree(folder / "trainer", ignore_errors=True)
+    keep(model.to(torch.bfloat16), processor, folder)
+    return folder
+
+
+def make_rl(options: argparse.Namespace, work: Path, taught: Path) -> Path:
+    """Trains the fine-tuned model by RL on tasks that it was not shown; returns its folder."""
+    import torch
+
+    from agents import train_rl
+    from agents.checkpoints import last_checkpoint
+    from agents.lmm import load_model
+    from gog_env.world.write import write_tasks
+
+    folder, run = work / "rl", work / "rl-run"
+    if (folder / "model.safetensors").exists():
+        return folder
+    world = worlds_of(options.nations)[0]
+    place = work / f"world-{world.spec.seed}"
+    if not (place / "rl").exists():
+        write_tasks(world, place / "rl", "train", options.tasks, seed=RL_TASKS, jobs=options.jobs)
+    if not run.exists():
+        going = last_checkpoint(run.with_name(f".{run.name}.unfinished")) is not None
+        train_rl.main(
+            ["--model", str(taught), "--index", str(place / "index"), "--tasks", str(place / "rl"),
+             "--curriculum", "adaptive", "--steps", str(options.rl), "--lr", str(options.rl_lr), "--save-every", "10",
+             "--trajectories", "8", "--seed", str(options.seed), "--out", str(run), *(["--resume"] if going else [])]
+        )  # fmt: skip
+    folder.mkdir(exist_ok=True)
+    shutil.copyfile(run / "log.jsonl", folder / "log.jsonl")
+    model, processor, _ = load_model(run / "model")
+    keep(model.to(torch.bfloat16), processor, folder)
+    return folder
+
+
+def keep(model: Any, processor: Any, folder: Path) -> None:
+    """Writes a model's folder, its weights last."""
     processor.save_pretrained(folder)
     NANO.save(folder)
-    model.to(torch.bfloat16).save_pretrained(folder)
-    return folder
+    model.save_pretrained(folder)
 
 
 def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
@@ -204,58 +255,27 @@ def timed(work: Path, stage: str) -> Iterator[None]:
         write_json(path, {**kept, stage: round(kept.get(stage, 0) + time.perf_counter() - start)})
 
 
-def by_length(tables: Sequence[Path], steps: int, batch: int, seed: int) -> Any:
-    """All demonstrations in the order in which a run takes them: shuffled, then near ones of about one length.
-
-    Args:
-        tables: tables of chats.
-        steps: optimizer steps.
-        batch: chats a step.
-        seed: of the order.
-
-    Raises:
-        TaskError: there are too few.
-    """
-    from datasets import concatenate_datasets
-
-    from agents.chats import decoded, read_chats
-
-    table = concatenate_datasets([read_chats(path).with_format(None) for path in tables])
-    lengths = np.array([_length(chat) for chat in table["messages"]])
-    if len(table) < batch * 4:
-        raise TaskError(f"{len(table)} demonstrations are fewer than 4 batches of {batch}; give more --demonstrations")
-    rng = np.random.default_rng([seed, 3])
-    order: list[int] = []
-    while len(order) < steps * batch:
-        rows = rng.permutation(len(table))
-        pool = batch * 4  # chats that are sorted together, then dealt out in forward passes
-        for start in range(0, len(rows) - pool + 1, pool):
-            drawn = rows[start : start + pool]
-            drawn = drawn[np.argsort(lengths[drawn], kind="stable")].reshape(-1, MICRO)
-            order += drawn[rng.permutation(len(drawn))].ravel().tolist()
-    return decoded(table.select(order[: steps * batch]))
-
-
-def _length(chat: list[dict[str, Any]]) -> int:
-    """About how many characters a chat has."""
-    return sum(len(block["text"] or "") for message in chat for block in message["content"])
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
-        description="Make the nano policy from nothing: worlds, lessons, demonstrations; writes OUT/base and OUT/sft.",
+        description="Make the nano policy from nothing, by lessons, demonstrations, RL; writes OUT/{base,sft,rl}.",
         epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --forms 50 --sft 50 --scenes 999",
     )
     parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
     parser.add_argument("--sight", type=positive, default=3000, help="steps of learning to see (default: %(default)s)")
     parser.add_argument("--lessons", type=positive, default=2400, help="steps of lessons (default: %(default)s)")
-    parser.add_argument("--forms", type=positive, default=260, help="steps of the last lessons (default: %(default)s)")
-    parser.add_argument("--sft", type=positive, default=200, help="steps on demonstrations (default: %(default)s)")
+    parser.add_argument(
+        "--again", type=positive, default=1500, help="steps of learning to see once more, twice (default: %(default)s)"
+    )
+    parser.add_argument("--forms", type=positive, default=400, help="steps of the last lessons (default: %(default)s)")
+    parser.add_argument("--sft", type=positive, default=600, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=0.006, help="Muon's rate on demonstrations (default: %(default)s)")
+    parser.add_argument("--lr", type=float, default=0.01, help="Muon's rate on demonstrations (default: %(default)s)")
+    parser.add_argument("--rl", type=positive, default=100, help="steps of RL (default: %(default)s)")
+    parser.add_argument("--rl-lr", type=above_zero, default=1e-4, help="its learning rate (default: %(default)s)")
+    parser.add_argument("--tasks", type=positive, default=1500, help="tasks of RL (default: %(default)s)")
     parser.add_argument("--nations", type=positive, default=4000, help="in each world (default: %(default)s)")
     parser.add_argument("--scenes", type=positive, default=7000, help="of each world (default: %(default)s)")
     parser.add_argument(
@@ -282,13 +302,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             base = make_base(options, work)
         with timed(work, "sft"):
             taught = make_sft(options, work, base)
+        with timed(work, "rl"):
+            trained = make_rl(options, work, taught)
         facts: dict[str, Any] = {"command": command_line("agents.nano.make", argv), "versions": versions()}
         facts |= {"seconds": json.loads((work / "seconds.json").read_text("utf-8")), "threads": torch.get_num_threads()}
-        for stage in (base, taught):
+        for stage in (base, taught, trained):
             left = shutil.ignore_patterns("checkpoint*", "seen-*", "*.pt", "trainer")
             shutil.copytree(stage, folder / stage.name, ignore=left)
             write_json(folder / stage.name / "made.json", facts)
-    print(f"the nano policy is in {options.out}: base and sft")
+    print(f"the nano policy is in {options.out}: base, sft and rl")
     return 0
 
 

@@ -223,6 +223,7 @@ def study(
     import torch
     from torch.nn.functional import cross_entropy
 
+    from agents.logs import cut_log
     from agents.optim import MuonWithAdamW
 
     optimizer = MuonWithAdamW(
@@ -236,7 +237,7 @@ def study(
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         start = state["step"]
-    _cut_log(out / "log.jsonl", start)
+    cut_log(out / "log.jsonl", start)
     model.train()
     losses: list[float] = []
     for step in range(start, plan.steps):
@@ -274,13 +275,6 @@ def study(
             print(json.dumps({name: _short(value) for name, value in row.items()}), flush=True)
         if last:
             return
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Forgets what a broken-off run logged after its last checkpoint."""
-    if path.exists():
-        kept = [line for line in path.read_text("utf-8").splitlines() if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
 
 
 def _short(value: Any) -> Any:

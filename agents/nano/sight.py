@@ -25,6 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from agents.nano.architecture import MERGE, PATCH
+from agents.nano.mosaics import Mosaics
 from agents.nano.scenes import Scenes
 from agents.thoughts import rows_of
 
@@ -37,9 +38,11 @@ BLUR = 0.7
 RATE = 0.003
 MOST = 12
 """Banners in a scene, at most."""
+UNRANKED = -100
+"""Stands for the place of a banner that is one of too many."""
 RARE = 20
 """What fewer banners bear is not asked for."""
-_ON, _EDGES, _ORDER, _BORNE, _COLOURS = 0.5, 0.25, 0.5, 0.4, 0.3
+_WEIGHTS = {"on": 0.5, "edges": 0.25, "order": 0.5, "borne": 0.4, "parts": 0.4, "colours": 0.3}
 """Weights of the parts of the loss."""
 
 
@@ -50,9 +53,10 @@ class Sight:
         model: a nano model, in training.
         labels: what banners may bear (`labels_of`).
         grid: rows and columns of merged tokens.
+        parts: ask also what is borne without number and colour, which is learned sooner.
     """
 
-    def __init__(self, model: Any, labels: Sequence[str], grid: tuple[int, int]) -> None:
+    def __init__(self, model: Any, labels: Sequence[str], grid: tuple[int, int], parts: bool = False) -> None:
         vision = model.model.visual
         self._labels = {label: place for place, label in enumerate(labels)}
         self._held: dict[str, Any] = {}
@@ -62,6 +66,13 @@ class Sight:
         colours = 3 * (PATCH * MERGE // CELL) ** 2
         sizes = {"on": 1, "edges": 4 * BINS, "order": MOST, "borne": len(labels)}
         sizes |= {"colours": colours, "merged colours": colours}
+        self._kinds: Any = None
+        if parts:
+            found = sorted({part_of(label) for label in labels})
+            self._kinds = torch.zeros(len(labels), len(found))
+            for place, label in enumerate(labels):
+                self._kinds[place, found.index(part_of(label))] = 1
+            sizes["parts"] = len(found)
         generator = torch.Generator().manual_seed(0)
         self.heads = nn.ModuleDict({name: nn.Linear(width, max(1, size)) for name, size in sizes.items()})
         with torch.no_grad():
@@ -85,7 +96,7 @@ class Sight:
 
         Returns:
             Which tokens lie on a banner `bool[tokens]`, and of those the edges `float[n, 4]` in 0..1, the place in
-            reading order `int[n]`, and what is borne `float[n, labels]` (0 or 1).
+            reading order `int[n]` (or `UNRANKED`), and what is borne `float[n, labels]` (0 or 1).
         """
         on, edges, order, borne = [], [], [], []
         for row in rows:
@@ -96,7 +107,7 @@ class Sight:
             on.append(inside.any(1))
             for place in inside[inside.any(1)].argmax(1):
                 edges.append(boxes[place])
-                order.append(min(ranks[int(place)], MOST - 1))
+                order.append(min(ranks[int(place)], MOST - 1) if row.get("ranked", True) else UNRANKED)
                 marks = np.zeros(len(self._labels), dtype=np.float32)
                 marks[[self._labels[one] for one in labels_in(row["bears"][place]) if one in self._labels]] = 1
                 borne.append(marks)
@@ -127,12 +138,15 @@ class Sight:
         parts = {
             "on": F.binary_cross_entropy_with_logits(self.heads["on"](merged)[:, 0], on.float()),
             "edges": (-(blurred * logs).sum(-1) - least).mean(),
-            "order": F.cross_entropy(self.heads["order"](lit), order),
+            "order": F.cross_entropy(self.heads["order"](lit), order, ignore_index=UNRANKED),
             "borne": -(self.heads["borne"](lit).log_softmax(-1) * borne).sum() / borne.sum().clamp_min(1),
             "colours": colours.mean(),
         }
-        weights = {"on": _ON, "edges": _EDGES, "order": _ORDER, "borne": _BORNE, "colours": _COLOURS}
-        return {**parts, "seen": sum(weights[name] * part for name, part in parts.items())}
+        if self._kinds is not None:
+            kinds = borne @ self._kinds
+            kinds = kinds.clamp_max(1)
+            parts["parts"] = -(self.heads["parts"](lit).log_softmax(-1) * kinds).sum() / kinds.sum().clamp_min(1)
+        return {**parts, "seen": sum(_WEIGHTS[name] * part for name, part in parts.items())}
 
     def step(self) -> None:
         """Improves the heads by the gradients that a backward pass left."""
@@ -164,6 +178,16 @@ def labels_in(bears: Sequence[str]) -> list[str]:
     return told
 
 
+def part_of(label: str) -> str:
+    """A label without its number or colour.
+
+    >>> part_of("dark blue arrow"), part_of("three crescents"), part_of("a band along the top")
+    ('arrow', 'crescents', 'band along the top')
+    """
+    first, *rest = label.split()
+    return " ".join(rest[1:] if first in ("dark", "light") else rest)
+
+
 def labels_of(tables: Sequence[Scenes], least: int = RARE) -> list[str]:
     """What at least so many banners of the scenes bear, in order."""
     found = Counter(label for table in tables for row in table.rows for one in row["bears"] for label in labels_in(one))
@@ -186,7 +210,7 @@ def cells(pixels: Any) -> Any:
 
 def learn(
     model: Any, sight: Sight, tables: Sequence[Scenes], steps: int, out: Path, seed: int = 0, batch: int = 24,
-    lr: float = 0.02, decay: float = 0.05, keep: int = 250,
+    lr: float = 0.02, decay: float = 0.05, keep: int = 250, mosaics: int = 0,
 ) -> None:  # fmt: skip
     """Teaches the vision tower to see, in place; writes `sight.jsonl` and `sight.pt` into `out` and goes on from them.
 
@@ -201,9 +225,16 @@ def learn(
         lr: Muon's learning rate.
         decay: its weight decay.
         keep: steps between two that are kept.
+        mosaics: how many of a step's scenes are laid of banners of all of them (`agents.nano.mosaics`).
     """
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+    from agents.logs import cut_log
     from agents.optim import MuonWithAdamW
 
+    attention = model.model.visual.config._attn_implementation
+    ALL_ATTENTION_FUNCTIONS.register("short", short_attention)
+    model.model.visual.config._attn_implementation = "short"
     optimizer = MuonWithAdamW(model.model.visual.named_parameters(), lr, lr * 0.15, weight_decay=decay)
     full = [group["lr"] for group in optimizer.param_groups]
     (rows, columns), kept, start = tables[0].grid, out / "sight.pt", 0
@@ -213,6 +244,8 @@ def learn(
         optimizer.load_state_dict(state["optimizer"])
         sight.load_state_dict(state["sight"])
         start = state["step"]
+    cut_log(out / "sight.jsonl", start)
+    layer = Mosaics(tables) if mosaics else None
     begun = time.perf_counter()
     sums: Counter[str] = Counter()
     for step in range(start, steps):
@@ -220,13 +253,17 @@ def learn(
         for group, rate in zip(optimizer.param_groups, full, strict=True):
             group["lr"] = rate * share
         rng = np.random.default_rng([43, seed, step])
-        drawn = [tables[int(which)] for which in rng.integers(len(tables), size=batch)]
+        drawn = [tables[int(which)] for which in rng.integers(len(tables), size=batch - mosaics)]
         places = [int(rng.integers(len(table.rows) * 49 // 50)) for table in drawn]
-        cuts = np.concatenate([table.patches[place] for table, place in zip(drawn, places, strict=True)])
-        pixels = torch.from_numpy(cuts).float() / 127.5 - 1
+        cuts = [table.patches[place] for table, place in zip(drawn, places, strict=True)]
+        told = [table.rows[place] for table, place in zip(drawn, places, strict=True)]
+        if layer is not None:
+            laid = [layer.draw(rng) for _ in range(mosaics)]
+            cuts, told = [*cuts, *(one for one, _ in laid)], [*told, *(row for _, row in laid)]
+        pixels = torch.from_numpy(np.concatenate(cuts)).float() / 127.5 - 1
         with torch.autocast("cpu", torch.bfloat16):
             model.model.visual(pixels, torch.tensor([[1, rows, columns]] * batch))
-        parts = sight.losses([table.rows[place] for table, place in zip(drawn, places, strict=True)], pixels)
+        parts = sight.losses(told, pixels)
         parts["seen"].backward()
         torch.nn.utils.clip_grad_norm_(model.model.visual.parameters(), 1.0)
         optimizer.step()
@@ -244,6 +281,23 @@ def learn(
             state = {"vision": model.model.visual.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
             torch.save({**state, "sight": sight.state_dict()}, kept.with_suffix(".tmp"))
             kept.with_suffix(".tmp").replace(kept)
+    model.model.visual.config._attn_implementation = attention
+
+
+def short_attention(module: Any, query: Any, key: Any, value: Any, scaling: float, **given: Any) -> Any:
+    """Attention in the type of what it is given, which a CPU does faster than anything fused for a few hundred tokens.
+
+    Args:
+        module: not used.
+        query, key, value: `[batch, heads, tokens, width]`.
+        scaling: of the logits.
+        **given: not used, no mask either: all tokens of a picture see each other.
+
+    Returns:
+        `[batch, tokens, heads, width]`, and None for the weights.
+    """
+    logits = (query * scaling) @ key.transpose(-1, -2)
+    return (logits.softmax(-1) @ value).transpose(1, 2).contiguous(), None
 
 
 def remember(model: Any, tables: Sequence[Scenes], out: Path, batch: int = 32) -> list[np.ndarray]:
