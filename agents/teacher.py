@@ -118,7 +118,8 @@ def teach(
                 actions = [as_dict(turn.action) for turn in episode.turns]
                 about = {"task": episode.task.id, "fingerprint": fingerprint_of([episode.task])}
                 end = outcome(episode, lesson.budget)
-                known |= {pattern_of(episode.task)} if end == "kept" else set()
+                if end == "kept":
+                    known.add(pattern_of(episode.task))
                 journal.write(**about, outcome=end, actions=actions)
     return failed + Counter(journal.ended[task.id]["outcome"] for task in tasks if task.id in journal.ended)
 

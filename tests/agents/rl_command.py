@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from agents import train_rl
-from agents.grpo import EngineTrainer, PolicyTrainer
+from agents.grpo import PolicyTrainer
 from tests.agents.conftest import LEFT, RIGHT, ColourIndex, make_task
+from tests.agents.tiny_policy import reward_of_words
 
 
 def world(*given: Any, **options: Any) -> tuple[ColourIndex, list[Any]]:
@@ -20,13 +21,7 @@ def world(*given: Any, **options: Any) -> tuple[ColourIndex, list[Any]]:
 
 def main() -> int:
     """The command, with that world and those rewards."""
-    reward = PolicyTrainer.reward
-
-    def of_words(self: Any, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
-        reward(self, completions, log_metric, **columns)
-        return [float(sum(one.completion_ids) % 7) for one in self._rollouts]
-
-    EngineTrainer.reward = of_words  # type: ignore[method-assign]
+    PolicyTrainer.reward = reward_of_words(PolicyTrainer.reward)  # type: ignore[method-assign]
     train_rl.open_world = world
     return train_rl.main()
 

@@ -19,7 +19,18 @@ from agents.grpo_forward import token_logprobs
 from gog_env.tasks import Task
 from index.errors import ModelError
 from tests.agents.conftest import ColourIndex
-from tests.agents.tiny_policy import ANSWER, CONFIG, GAZE, GROUP, LOOK, make, scripted, trainer, with_rollouts
+from tests.agents.tiny_policy import (
+    ANSWER,
+    CONFIG,
+    GAZE,
+    GROUP,
+    LOOK,
+    make,
+    reward_of_words,
+    scripted,
+    trainer,
+    with_rollouts,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +169,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rewards of a babbling model are all alike, so they come from its words here."""
-    monkeypatch.setattr(PolicyTrainer, "reward", _reward_of_words(PolicyTrainer.reward))
+    monkeypatch.setattr(PolicyTrainer, "reward", reward_of_words(PolicyTrainer.reward))
     whole = run(folder, colours.tasks, tmp_path / "whole")
     save = PolicyTrainer._save_checkpoint
 
@@ -179,14 +190,6 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     assert texts[0] == texts[1] and texts[0].count("\n") == 8
     one, other = whole.state_dict(), resumed.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def _reward_of_words(original: Any) -> Any:
-    def reward(self: Any, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
-        original(self, completions, log_metric, **columns)
-        return [float(sum(one.completion_ids) % 7) for one in self._rollouts]
-
-    return reward
 
 
 def test_an_unfinished_run_is_kept_until_it_is_complete(tmp_path: Path) -> None:

@@ -44,6 +44,16 @@ def make(family: str, folder: Path) -> tuple[Any, Any, PolicyCard]:
 _OURS = ("system", "result_side", "max_new_tokens", "hits", "snippet_chars", "max_turns")
 
 
+def reward_of_words(reward: Any) -> Any:
+    """A trainer's `reward` that scores what was written by its tokens: a babbling model earns nothing otherwise."""
+
+    def of_words(self: Any, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
+        reward(self, completions, log_metric, **columns)
+        return [float(sum(one.completion_ids) % 7) for one in self._rollouts]
+
+    return of_words
+
+
 class Scripted:
     """A writer that writes what it is told: to the i-th rollout that comes, the turns of the i-th script."""
 
