@@ -88,27 +88,28 @@ def read_question(question: str) -> Asking | None:
     >>> read_question("How many flags are shown?") is None
     True
     """
-    for found in _matches(question, tuple(f"of_{shared}" for shared in SHARED)):
+    for found in matches(question, tuple(f"of_{shared}" for shared in SHARED)):
         return Asking(found[0], other=found[1]["other"])
-    for topic, _ in _matches(question, tuple(COMPARED)):
+    for topic, _ in matches(question, tuple(COMPARED)):
         return Asking(topic)
-    for topic, slots in _matches(question, (*FACTS, *(f"which_{name}" for name in RELATIONS))):
+    for topic, slots in matches(question, (*FACTS, *(f"which_{name}" for name in RELATIONS))):
         path = _path(slots["x"])
         if path is not None:
             return Asking(topic, path)
-    return Asking("name") if next(_matches(question, ("name",)), None) else None
+    return Asking("name") if next(matches(question, ("name",)), None) else None
 
 
 def _path(nation: str) -> tuple[str, ...] | None:
     """The relations that lead to a nation from the one whose banner is meant; None for words of another kind."""
-    for relation, slots in _matches(nation, RELATIONS):
+    for relation, slots in matches(nation, RELATIONS):
         inner = _path(slots["x"])
         if inner is not None:
             return (*inner, relation)
-    return () if next(_matches(nation, ("nation",)), None) else None
+    return () if next(matches(nation, ("nation",)), None) else None
 
 
-def _matches(text: str, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+def matches(text: str, keys: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Which of these things a text may say, and what stands in the slots of the template that says it."""
     for key in keys:
         for pattern in _patterns(key):
             if found := pattern.fullmatch(text):

@@ -32,6 +32,7 @@ import numpy as np
 
 from agents.card import NANO
 from agents.nano import architecture, lessons, looking, scenes, school, sight
+from agents.nano.rewording import reworded
 from agents.options import above_zero, natural, positive
 from agents.settings import command_line, run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
@@ -205,7 +206,7 @@ def keep(model: Any, processor: Any, folder: Path) -> None:
 def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
     """A table of demonstrations of a world's first training tasks, in the world's own index.
 
-    Boxes are exact: a gaze repeats the box of the survey, which can be copied.
+    Boxes are exact: a gaze repeats the box of the survey, which can be copied. Questions are worded as in lessons.
     """
     from agents.cases import make_cases
     from agents.demonstrations import Manner, Tally, write_demonstrations
@@ -222,7 +223,11 @@ def demonstrations(world: World, count: int, work: Path, jobs: int) -> Path:
     if not (place / "index" / "manifest.json").exists():
         build_index(place / "kb", place / "index", encoder="nano")
     index, tally, manner = KnowledgeIndex.open(place / "index"), Tally(), Manner(looseness=0.0)
-    write_demonstrations(make_cases(world, "train", count, jobs=jobs), index, NANO, path, seed, manner, tally)
+    cases = (
+        reworded(case, np.random.default_rng([44, seed, number]))
+        for number, case in enumerate(make_cases(world, "train", count, jobs=jobs))
+    )
+    write_demonstrations(cases, index, NANO, path, seed, manner, tally)
     print(f"world {seed}: {tally}", flush=True)
     return path
 
@@ -281,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--demonstrations",
         type=positive,
-        default=3500,
+        default=10000,
         help="tasks to demonstrate in each world (default: %(default)s)",
     )
     parser.add_argument("--jobs", type=positive, default=2, help="processes that draw (default: %(default)s)")
