@@ -71,7 +71,7 @@ class Size:
     text_layers: int = 5
     vision_layers: int = 4
     heads: int = 2
-    vision_heads: int = 4
+    vision_heads: int = 2
     vocabulary: int = 2048
     max_pixels: int = 93_000
 

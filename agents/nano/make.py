@@ -6,9 +6,7 @@ Decisions:
   * Its worlds have other seeds than the embedded one and than those of the tables: it never sees a nation, a banner or
     a name that it is tested on, and its questions are never worded as the held-out ones.
   * The vision tower learns to see first (`agents.nano.sight`); what it hands on of each scene is kept for the lessons.
-    Between the lessons it learns once more, mostly from mosaics of banners (`agents.nano.mosaics`): what a banner bears
-    is learned last, long after places.
-  * `base` comes from lessons alone (`agents.nano.school`). The last of them write boxes as a call does: which box words
+  * `base` comes from lessons alone (`agents.nano.school`). Most of them write boxes as a call does: which box words
     mean is looked up at the token behind which it is written, and demonstrations alone take long to move that. `sft`
     comes from demonstrations of the worlds' training tasks by `agents.train_sft.train`, and `rl` from it by
     `agents.train_rl` on other tasks of one of them. All are kept, because policies that may not gaze, or may not
@@ -40,15 +38,13 @@ from index.errors import ModelError, cli
 
 WORLDS = (1, 2)
 """Seeds of the worlds that it learns from; the embedded world and the presets have 0."""
-AGAIN, MOSAICS = (0.015, 0.008), 16
-"""Muon's rates when the vision tower learns once more, and how many of 24 pictures are mosaics."""
 RL_TASKS = 1
 """Seed of the tasks of RL; demonstrations are of those of seed 0."""
 CALLS = 0.8
-"""Share of the boxes that the last lessons write as calls."""
+"""Share of the boxes that lessons write as calls."""
 MICRO = 8
 """Demonstrations in a forward pass."""
-_BASE = ("nations", "scenes", "sight", "lessons", "again", "forms", "seed")
+_BASE = ("nations", "scenes", "sight", "lessons", "seed")
 _SFT = (*_BASE, "demonstrations", "sft", "batch", "lr")
 STAGES = {
     "scenes": ("nations", "scenes"),
@@ -113,31 +109,13 @@ def make_base(options: argparse.Namespace, work: Path) -> Path:
     print(f"{sum(weight.numel() for weight in model.parameters()):,} parameters", flush=True)
     architecture.make_processor(tokenizer, size).save_pretrained(folder)
     rows, columns = tables[0].grid
-    grid, labels = (rows // architecture.MERGE, columns // architecture.MERGE), sight.labels_of(tables)
-    eyes = sight.Sight(model, labels, grid)
+    eyes = sight.Sight(model, sight.labels_of(tables), (rows // architecture.MERGE, columns // architecture.MERGE))
     sight.learn(model, eyes, tables, options.sight, folder, options.seed)
-    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, folder))
-    school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
-    for number, lr in enumerate(AGAIN, 1):
-        eyes, heads = sight.Sight(model, labels, grid, parts=True), eyes.heads.state_dict()
-        eyes.heads.load_state_dict(heads, strict=False)
-        again = folder / f"again-{number}"
-        again.mkdir(exist_ok=True)
-        sight.learn(model, eyes, tables, options.again, again, options.seed + number, lr=lr, mosaics=MOSAICS)
     model.model.visual.requires_grad_(False)  # what it hands on is remembered, and has no part in lessons
-    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, again), CALLS)
-    (folder / "forms").mkdir(exist_ok=True)
-    school.study(model, desk, forms_plan(options.forms), folder / "forms", options.seed + 7, exam=desk)
-    NANO.save(folder)
-    model.to(torch.bfloat16).save_pretrained(folder)
+    desk = school.Desk(tokenizer, tables, worlds, sight.remember(model, tables, folder), CALLS)
+    school.study(model, desk, school.Plan(options.lessons), folder, options.seed, exam=desk)
+    keep(model.to(torch.bfloat16), architecture.make_processor(tokenizer, size), folder)
     return folder
-
-
-def forms_plan(steps: int) -> school.Plan:
-    """The last lessons: mostly about pictures, at a rate that falls from half of the usual."""
-    return school.Plan(
-        steps, looking=14, reading=6, names=0, lr=0.01, decay=0.05, steady=0.3, articles=0.0, spelling=0, exams=75
-    )
 
 
 def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
@@ -265,16 +243,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m agents.nano.make",
         description="Make the nano policy from nothing, by lessons, demonstrations, RL; writes OUT/{base,sft,rl}.",
-        epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --forms 50 --sft 50 --scenes 999",
+        epilog="example: python -m agents.nano.make --sight 200 --lessons 200 --sft 50 --scenes 999",
     )
     parser.add_argument("--out", default="runs/nano", help="folder to write (default: %(default)s)")
     parser.add_argument("--work", default="runs/nano-school", help="where stages are kept (default: %(default)s)")
-    parser.add_argument("--sight", type=positive, default=3000, help="steps of learning to see (default: %(default)s)")
-    parser.add_argument("--lessons", type=positive, default=2400, help="steps of lessons (default: %(default)s)")
-    parser.add_argument(
-        "--again", type=positive, default=1500, help="steps of learning to see once more, twice (default: %(default)s)"
-    )
-    parser.add_argument("--forms", type=positive, default=400, help="steps of the last lessons (default: %(default)s)")
+    parser.add_argument("--sight", type=positive, default=4500, help="steps of learning to see (default: %(default)s)")
+    parser.add_argument("--lessons", type=positive, default=1800, help="steps of lessons (default: %(default)s)")
     parser.add_argument("--sft", type=positive, default=600, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.01, help="Muon's rate on demonstrations (default: %(default)s)")

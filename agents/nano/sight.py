@@ -4,7 +4,7 @@ A language model of this size learns from words alone where things are, and hard
 says little to the token that it is about. So linear heads, which are thrown away, ask every token directly:
 
 - a merged token that lies on a banner: whose box it is, each edge to a hundredth, which one it is in reading order, and
-  all that is borne; any other: that it lies on none;
+  all that is borne, with number and colour and without; any other: that it lies on none;
 - any token, those that are fed in deeper too: the mean colours of its 8-pixel cells.
 
 The vision tower learns this first and alone (`learn`); lessons take what it hands on as it is (`remember`).
@@ -53,10 +53,9 @@ class Sight:
         model: a nano model, in training.
         labels: what banners may bear (`labels_of`).
         grid: rows and columns of merged tokens.
-        parts: ask also what is borne without number and colour, which is learned sooner.
     """
 
-    def __init__(self, model: Any, labels: Sequence[str], grid: tuple[int, int], parts: bool = False) -> None:
+    def __init__(self, model: Any, labels: Sequence[str], grid: tuple[int, int]) -> None:
         vision = model.model.visual
         self._labels = {label: place for place, label in enumerate(labels)}
         self._held: dict[str, Any] = {}
@@ -66,13 +65,11 @@ class Sight:
         colours = 3 * (PATCH * MERGE // CELL) ** 2
         sizes = {"on": 1, "edges": 4 * BINS, "order": MOST, "borne": len(labels)}
         sizes |= {"colours": colours, "merged colours": colours}
-        self._kinds: Any = None
-        if parts:
-            found = sorted({part_of(label) for label in labels})
-            self._kinds = torch.zeros(len(labels), len(found))
-            for place, label in enumerate(labels):
-                self._kinds[place, found.index(part_of(label))] = 1
-            sizes["parts"] = len(found)
+        found = sorted({part_of(label) for label in labels})
+        self._parts = torch.zeros(len(labels), len(found))
+        for place, label in enumerate(labels):
+            self._parts[place, found.index(part_of(label))] = 1
+        sizes["parts"] = len(found)
         generator = torch.Generator().manual_seed(0)
         self.heads = nn.ModuleDict({name: nn.Linear(width, max(1, size)) for name, size in sizes.items()})
         with torch.no_grad():
@@ -122,7 +119,7 @@ class Sight:
             pixels: `float[patches, values]`, what it was given.
 
         Returns:
-            `on`, `order` and `borne` (cross-entropies), `edges` (cross-entropy above the least that there can be),
+            `on`, `order`, `borne`, `parts` (cross-entropies), `edges` (the same, above the least that can be),
             `colours` (squared error, 1 for one who knows the mean alone), and `seen`, their weighted sum.
         """
         on, edges, order, borne = self.targets(rows)
@@ -139,14 +136,15 @@ class Sight:
             "on": F.binary_cross_entropy_with_logits(self.heads["on"](merged)[:, 0], on.float()),
             "edges": (-(blurred * logs).sum(-1) - least).mean(),
             "order": F.cross_entropy(self.heads["order"](lit), order, ignore_index=UNRANKED),
-            "borne": -(self.heads["borne"](lit).log_softmax(-1) * borne).sum() / borne.sum().clamp_min(1),
+            "borne": self._told("borne", lit, borne),
+            "parts": self._told("parts", lit, (borne @ self._parts).clamp_max(1)),
             "colours": colours.mean(),
         }
-        if self._kinds is not None:
-            kinds = borne @ self._kinds
-            kinds = kinds.clamp_max(1)
-            parts["parts"] = -(self.heads["parts"](lit).log_softmax(-1) * kinds).sum() / kinds.sum().clamp_min(1)
         return {**parts, "seen": sum(_WEIGHTS[name] * part for name, part in parts.items())}
+
+    def _told(self, head: str, lit: Any, wanted: Any) -> Any:
+        """Cross-entropy of one of several that are true, `[n, width]` against `[n, labels]` (0 or 1)."""
+        return -(self.heads[head](lit).log_softmax(-1) * wanted).sum() / wanted.sum().clamp_min(1)
 
     def step(self) -> None:
         """Improves the heads by the gradients that a backward pass left."""
@@ -210,7 +208,7 @@ def cells(pixels: Any) -> Any:
 
 def learn(
     model: Any, sight: Sight, tables: Sequence[Scenes], steps: int, out: Path, seed: int = 0, batch: int = 24,
-    lr: float = 0.02, decay: float = 0.05, keep: int = 250, mosaics: int = 0,
+    lr: float = 0.015, decay: float = 0.05, keep: int = 250, mosaics: int = 12,
 ) -> None:  # fmt: skip
     """Teaches the vision tower to see, in place; writes `sight.jsonl` and `sight.pt` into `out` and goes on from them.
 
@@ -218,14 +216,15 @@ def learn(
         model: a nano model.
         sight: its heads.
         tables: scenes; the last fiftieth of each is left for exams.
-        steps: optimizer steps; the rate falls along a line from the middle on.
+        steps: optimizer steps; the rate falls along a line.
         out: folder of log and result.
         seed: of the order.
-        batch: scenes a step.
+        batch: pictures a step.
         lr: Muon's learning rate.
         decay: its weight decay.
         keep: steps between two that are kept.
-        mosaics: how many of a step's scenes are laid of banners of all of them (`agents.nano.mosaics`).
+        mosaics: how many of a step's pictures are laid of banners of all scenes (`agents.nano.mosaics`): most of a
+            scene is no banner, and what is borne is learned last, long after places.
     """
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -249,7 +248,7 @@ def learn(
     begun = time.perf_counter()
     sums: Counter[str] = Counter()
     for step in range(start, steps):
-        share = min(1.0, (step + 1) / 32, max(0.001, 2 * (steps - step) / steps))
+        share = min((step + 1) / 32, (steps - step) / steps)
         for group, rate in zip(optimizer.param_groups, full, strict=True):
             group["lr"] = rate * share
         rng = np.random.default_rng([43, seed, step])

@@ -125,7 +125,7 @@ def test_it_learns_to_see_and_goes_on_where_it_stopped(
 
     def seeing(out: Path, stop: int = 0) -> np.ndarray:
         model = make_model(desk.tokenizer, SIZE, seed=1)
-        eyes = sight.Sight(model, labels, (8, 11), parts=bool(mosaics))
+        eyes = sight.Sight(model, labels, (8, 11))
         with monkeypatch.context() as patch:
             if stop:
                 steps = iter(range(stop))
@@ -138,7 +138,7 @@ def test_it_learns_to_see_and_goes_on_where_it_stopped(
         seeing(_made(tmp_path / "broken"), stop=6)
     assert np.array_equal(whole, seeing(tmp_path / "broken"))
     [row] = [json.loads(line) for line in (tmp_path / "whole" / "sight.jsonl").read_text().splitlines()]
-    assert row["step"] == 20 and row["on"] < 0.8 and ("parts" in row) == bool(mosaics)
+    assert row["step"] == 20 and row["on"] < 0.8
 
 
 def test_lessons_with_remembered_pictures_are_those_with_pictures(desk: school.Desk, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_what_was_begun_with_other_options_is_refused(tmp_path: Path) -> None:
     from index.errors import ModelError
 
     options = Namespace(
-        nations=60, scenes=8, sight=1, lessons=2, again=1, forms=2, demonstrations=4, sft=1, batch=8, lr=0.01, seed=0,
+        nations=60, scenes=8, sight=1, lessons=2, demonstrations=4, sft=1, batch=8, lr=0.01, seed=0,
         tasks=4, rl=1, rl_lr=0.1,
     )  # fmt: skip
     for _ in range(2):
