@@ -78,7 +78,7 @@ class RememberingCollator:
         for place, one in enumerate(chosen):
             ids[place, : len(one.ids)], labels[place, : len(one.ids)] = one.ids, one.labels
             mask[place, : len(one.ids)] = 1
-        batch = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        batch: dict[str, Any] = {"input_ids": ids, "attention_mask": mask, "labels": labels}
         batch["mm_token_type_ids"] = (ids == self.model.config.image_token_id).long()
         seen = [picture.to(self.model.device).float() for one in chosen for picture in one.seen]
         if seen:
