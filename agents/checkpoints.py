@@ -34,7 +34,16 @@ def sizes(folder: Path) -> dict[str, int]:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint of a run's folder, None where there is none."""
     found = [one for one in (folder / TRAINER).glob("checkpoint-*") if (one / STATE).is_file()]
-    return max(found, key=lambda one: int(one.name.split("-")[1]), default=None)
+    return max(found, key=step_of, default=None)
+
+
+def step_of(checkpoint: Path | None) -> int:
+    """The step that a checkpoint was made at; 0 where there is none.
+
+    >>> step_of(Path("trainer/checkpoint-40")), step_of(None)
+    (40, 0)
+    """
+    return int(checkpoint.name.split("-")[1]) if checkpoint else 0
 
 
 def state_of(checkpoint: Path) -> dict[str, Any]:

@@ -17,11 +17,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from index import torchvision_ops  # noqa: F401  (must come before transformers)
@@ -31,7 +29,6 @@ import torch
 from accelerate.utils import gather_object
 
 os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # the version is locked; the warning tells a user nothing
-from trl import GRPOTrainer
 from trl.models import unwrap_model_for_generation
 
 from agents.card import PolicyCard
@@ -39,15 +36,14 @@ from agents.engine import Engine, Rollout
 from agents.engine_writer import CachedWriter
 from agents.grpo_forward import token_logprobs
 from agents.grpo_kl import KlTrainer
-from agents.settings import write_json
+from agents.saving import WholeCheckpoints
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.tasks import Task
 
-STATE = "gog.json"  # beside the trainer's own files in a checkpoint
 _READ_BY_START = 4  # one in so many rollouts is read by the starting model too, for the KL that is logged
 
 
-class PolicyTrainer(KlTrainer):
+class PolicyTrainer(WholeCheckpoints, KlTrainer):
     """GRPO on a curriculum's tasks.
 
     Args:
@@ -83,7 +79,6 @@ class PolicyTrainer(KlTrainer):
         self._first = 0  # the place of the first of them among those of all processes
         self._out_of_turns: list[bool] = []
         self._flat = torch.zeros(0, dtype=torch.bool)  # whether a rollout's group all earned the same
-        self._saving: Path | None = None
         self._seconds = {"generate": 0.0, "search": 0.0, "loss": 0.0, "cpu": 0.0}
         rewards: Any = self.reward
         super().__init__(reward_funcs=rewards, **trl)
@@ -159,33 +154,9 @@ class PolicyTrainer(KlTrainer):
             self._seconds = dict.fromkeys(self._seconds, 0.0)
         super().log(logs, start_time)
 
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._saving or super()._get_output_dir(trial))
-
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Writes a checkpoint beside its place, with all that going on needs, and moves it there when it is whole."""
-        folder = Path(self.args.output_dir)
-        name = f"checkpoint-{self.state.global_step}"
-        self._saving = folder / ".saving"
-        try:
-            if self.accelerator.is_main_process:
-                shutil.rmtree(self._saving, ignore_errors=True)
-            self.accelerator.wait_for_everyone()
-            super(GRPOTrainer, self)._save_checkpoint(model, trial)  # TRL's own writes a model card each time
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                write_json(self._saving / name / STATE, {"curriculum": self.curriculum.state(), **self._more_state()})
-                for file in (self._saving / name).iterdir():
-                    with file.open("rb") as opened:
-                        os.fsync(opened.fileno())
-                older = [one for one in folder.glob("checkpoint-*") if one.name != name]
-                shutil.rmtree(folder / name, ignore_errors=True)
-                (self._saving / name).rename(folder / name)
-                for one in older:
-                    shutil.rmtree(one, ignore_errors=True)
-            self.accelerator.wait_for_everyone()
-        finally:
-            self._saving = None
+    def kept_state(self) -> dict[str, Any]:
+        """What a checkpoint holds besides."""
+        return {"curriculum": self.curriculum.state(), **self._more_state()}
 
 
 class EngineTrainer(PolicyTrainer):

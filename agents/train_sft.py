@@ -1,11 +1,12 @@
 """Supervised fine-tuning on demonstrations with TRL's `SFTTrainer`; loss on the assistant's tokens only.
 
     python -m agents.train_sft --demos demos.parquet --model PATH --out runs/sft --seed 0
+    python -m agents.train_sft --demos demos.parquet --epochs 3 --save-every 100      # killed? again, with --resume
 
 Decisions: the loss falls on the assistant's turns that are no mistakes (`agents.collate`), never on questions, results
 and pictures. A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA with AdamW
-(`--preset paper` has the paper's values). The run is the same for the same seed and thread count. The result is a model
-folder with its card.
+(`--preset paper` has the paper's values). The run is the same for the same seed and thread count, after a kill and
+`--resume` too. The result is a model folder with its card.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from agents import recipes
+from agents.checkpoints import TRAINER, unfinished_folder
 from agents.dialects import tool_call
 from agents.options import above_zero, natural, positive, reporter
 from agents.processes import finished_model, processes
-from agents.settings import check_out, default_model, open_world, run_facts, run_folder, write_json
+from agents.settings import check_out, default_model, open_world, run_facts, write_json
 from index.errors import ModelError, TaskError, cli
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -55,6 +57,8 @@ def train(
     tools: list[dict[str, Any]] | None = None,
     freeze_vision: bool = False,
     group_by_length: bool = False,
+    save_every: int = 0,
+    resume: Path | None = None,
 ) -> Any:
     """Trains `model` on a dataset of chats.
 
@@ -62,7 +66,7 @@ def train(
         model: an image-text-to-text model; trained in place unless LoRA is used.
         processor: its processor, with a chat template that marks assistant turns or one that TRL knows.
         chats: dataset with `messages` and `images` (see `agents.chats`).
-        out: folder for the trainer's own files.
+        out: folder for the trainer's own files and checkpoints.
         steps: optimizer steps; None: as many as `epochs` take.
         epochs: how often each chat is seen, where `steps` are not given.
         batch_size: chats a device and forward pass.
@@ -79,6 +83,8 @@ def train(
         tools: schemas of the tools that the model is shown when it is played; None for none.
         freeze_vision: leave the vision tower as it is, and look at each picture once (`agents.remember`).
         group_by_length: chats of about one length go through the model together, so that little is padded.
+        save_every: steps between checkpoints; 0: none.
+        resume: a checkpoint to go on from.
 
     Returns:
         The trained model, adapters merged.
@@ -91,13 +97,15 @@ def train(
     import torch
     from datasets import Dataset
     from transformers import get_constant_schedule_with_warmup, get_cosine_schedule_with_warmup
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig
 
+    from agents.checkpoints import sizes, state_of
     from agents.collate import ChatCollator
     from agents.lengths import by_length, lengths_of
     from agents.logs import JsonLinesLog, quiet
     from agents.optim import MuonWithAdamW
     from agents.remember import RememberingCollator, frozen
+    from agents.sft import PolicySftTrainer
 
     if optimizer == "muon" and lora_rank:
         raise ModelError("Muon trains whole matrices, not LoRA adapters; pass --optimizer adamw with --lora-rank")
@@ -148,7 +156,8 @@ def train(
         bf16=precision == "bfloat16",
         use_cpu=not torch.cuda.is_available(),
         logging_steps=max(1, min(20, steps // 20)),
-        save_strategy="no",
+        save_strategy="steps" if save_every else "no",
+        save_steps=save_every or 500,
         report_to=report_to,
         seed=seed,
         data_seed=seed,
@@ -157,7 +166,8 @@ def train(
         remove_unused_columns=False,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    trainer = SFTTrainer(
+    trainer = PolicySftTrainer(
+        more_state=lambda: {"sizes": sizes(out.parent)},
         model=model,
         args=config,
         train_dataset=chats,
@@ -168,7 +178,9 @@ def train(
         callbacks=[JsonLinesLog(log)] if log else None,
     )
     quiet(trainer)
-    trainer.train()
+    if resume is not None:
+        trainer.restore(state_of(resume))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return finished_model(trainer, bool(peft))
 
 
@@ -223,6 +235,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=natural, default=0, help="seed of the run (default: 0)")
     parser.add_argument("--report-to", type=reporter, default="none", help="none, tensorboard, trackio or wandb")
+    parser.add_argument("--save-every", type=natural, default=0, help="steps between checkpoints (default: none)")
+    parser.add_argument("--resume", action="store_true", help="go on with a killed run that saved checkpoints")
     parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
     recipes.add_options(parser)
     given = recipes.expand(argv, "sft")
@@ -254,21 +268,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     # As in train_rl: what is trained stays in float32; the frozen base of adapters is bfloat16 on CUDA.
     dtype = "bfloat16" if torch.cuda.is_available() and options.lora_rank else "float32"
     model, processor, card = load_model(options.model or default_model(), dtype)
-    first, _ = processes()
-    with run_folder(options.out, options.force) as folder:
+    begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
+    first, barrier = processes()
+    with unfinished_folder(options.out, begun, options.force, options.resume) as (folder, checkpoint):
         tables = options.demos
         if not tables:
-            index, tasks = open_world(options.index, options.tasks, split="train")
             tables = [str(folder / "demonstrations.parquet")]
-            kept = write_demonstrations(known_cases(tasks, options.tasks), index, card, tables[0], options.seed)
-            print(f"{kept.total()} demonstrations from {len(tasks)} tasks")
+            if first and checkpoint is None:
+                index, tasks = open_world(options.index, options.tasks, split="train")
+                kept = write_demonstrations(known_cases(tasks, options.tasks), index, card, tables[0], options.seed)
+                print(f"{kept.total()} demonstrations from {len(tasks)} tasks")
+            barrier()
         chats = concatenate_datasets([read_chats(table) for table in tables])
         trained = train(
-            model, processor, chats, folder / "trainer", steps=options.steps, epochs=options.epochs,
+            model, processor, chats, folder / TRAINER, steps=options.steps, epochs=options.epochs,
             batch_size=options.batch_size, tools=tool_call.tools(card) if card.system else None,
             optimizer=options.optimizer, lr=options.lr, lora_rank=options.lora_rank, accumulate=options.accumulate,
             seed=options.seed, log=folder / "log.jsonl", precision=options.precision, report_to=options.report_to,
             freeze_vision=options.freeze_vision, group_by_length=options.group_by_length,
+            save_every=options.save_every, resume=checkpoint,
         )  # fmt: skip
         if first:
             trained.save_pretrained(folder / "model")

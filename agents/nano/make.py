@@ -124,20 +124,24 @@ def make_sft(options: argparse.Namespace, work: Path, base: Path) -> Path:
     from datasets import concatenate_datasets
 
     from agents.chats import read_chats
+    from agents.checkpoints import last_checkpoint, step_of
     from agents.lmm import load_model
+    from agents.logs import cut_log
     from agents.train_sft import train
 
     folder = work / "sft"
     if (folder / "model.safetensors").exists():
         return folder
     folder.mkdir(exist_ok=True)
-    (folder / "log.jsonl").unlink(missing_ok=True)
+    checkpoint = last_checkpoint(folder)
+    cut_log(folder / "log.jsonl", step_of(checkpoint))
     tables = [demonstrations(world, options.demonstrations, work, options.jobs) for world in worlds_of(options.nations)]
     model, processor, _ = load_model(base)
     train(
         model, processor, concatenate_datasets([read_chats(table) for table in tables]), folder / "trainer",
         steps=options.sft, batch_size=MICRO, lr=options.lr, accumulate=options.batch // MICRO, seed=options.seed,
         log=folder / "log.jsonl", precision="bfloat16", freeze_vision=True, group_by_length=True,
+        save_every=50, resume=checkpoint,
     )  # fmt: skip
     shutil.rmtree(folder / "trainer", ignore_errors=True)
     keep(model.to(torch.bfloat16), processor, folder)
