@@ -19,6 +19,7 @@ from index.errors import TaskError
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo")
 OPTIMIZERS = {"adamw": "adamw_torch", "adafactor": "adafactor", "sgd": "sgd"}
 CURRICULA = ("uniform", "level1", "level2", "adaptive")
+SCHEDULES = ("constant", "linear")
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
         "lr": 2e-6, "beta": 0.001, "group_size": 4, "max_completion": 8192, "curriculum": "level2",
@@ -37,7 +38,8 @@ class RlSettings:
         group_size: rollouts a task.
         groups: tasks a step.
         micro_batch: rollouts a forward pass (None: all of a step).
-        lr: the learning rate, constant.
+        lr: the learning rate at the beginning.
+        schedule: how it goes on: "constant", or "linear" down to nothing.
         beta: weight of the KL term to the starting model.
         epsilon, epsilon_high: how far ratios may move down and up (None: as far as down).
         loss_type: how token losses are summed up, as TRL names them.
@@ -48,6 +50,7 @@ class RlSettings:
         mask_truncated: rollouts that ran out of tokens or turns have no part in the loss.
         optimizer: one of `OPTIMIZERS`.
         lora_rank: rank of LoRA adapters on all linear layers; 0 trains all weights.
+        freeze_vision: the vision tower stays as it is (not with adapters, which are on all layers).
         seed: of task order, sampling and adapters.
         save_every: steps between checkpoints; 0 writes none.
         vllm: let vLLM generate, "colocate" or "server"; only with TRL's own tool loop.
@@ -61,6 +64,7 @@ class RlSettings:
     groups: int = 12
     micro_batch: int | None = None
     lr: float = 1e-4
+    schedule: str = "constant"
     beta: float = 0.0
     epsilon: float = 0.2
     epsilon_high: float | None = None
@@ -72,6 +76,7 @@ class RlSettings:
     mask_truncated: bool = True
     optimizer: str = "adamw"
     lora_rank: int = 0
+    freeze_vision: bool = False
     seed: int = 0
     save_every: int = 0
     trajectories: int = 96
@@ -81,6 +86,8 @@ class RlSettings:
     def __post_init__(self) -> None:
         if self.vllm and self.engine != "trl":
             raise TaskError("vLLM generates in TRL's tool loop only; take --engine trl with --vllm")
+        if self.freeze_vision and self.lora_rank:
+            raise TaskError("--freeze-vision goes with training all weights; leave --lora-rank 0, or leave it out")
         rollouts = self.group_size * self.groups
         if rollouts % (self.micro_batch or rollouts):
             raise TaskError(
@@ -171,6 +178,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--groups", positive, "tasks a step")
     add("--micro-batch", positive, "rollouts a forward pass (default: all of a step)")
     add("--lr", above_zero, "learning rate; paper: 2e-6 at 7B")
+    add("--schedule", str, "how the learning rate goes on", choices=SCHEDULES)
     add("--beta", not_negative, "weight of the KL term; paper: 0.001")
     add("--epsilon", above_zero, "clip range of the ratios")
     add("--epsilon-high", above_zero, "its upper end, where it is another (default: --epsilon)")
@@ -180,6 +188,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--temperature", above_zero, "of the sampling")
     add("--optimizer", str, "which one", choices=sorted(OPTIMIZERS))
     add("--lora-rank", natural, "train LoRA adapters of this rank; 0: all weights")
+    parser.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
     add("--save-every", natural, "steps between checkpoints, for --resume; 0: none")
     add("--trajectories", natural, "rollouts of each step that are written down")
     add("--seed", natural, "seed of the run")

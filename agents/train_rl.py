@@ -103,10 +103,13 @@ def train(
     from agents.curriculum import make_curriculum
     from agents.grpo import EngineTrainer, PolicyTrainer
     from agents.logs import JsonLinesLog, quiet
+    from agents.remember import frozen
     from agents.tools import calls_of_any_depth, tools_for
 
     by_id = {task.id: task for task in tasks}
     curriculum = curriculum or make_curriculum("uniform", list(by_id), None, settings.seed)
+    if settings.freeze_vision:
+        frozen(model)
     fast = settings.engine == "fast"
     ours: dict[str, Any] = {
         "tasks": by_id,
@@ -162,7 +165,7 @@ def trl_arguments(model: Any, card: PolicyCard, out: Path, config: EpisodeConfig
         top_k=0,
         generation_kwargs={"suppress_tokens": picture_tokens(model)},
         learning_rate=settings.lr,
-        lr_scheduler_type="constant",
+        lr_scheduler_type=settings.schedule,
         optim=OPTIMIZERS[settings.optimizer],
         beta=settings.beta,
         epsilon=settings.epsilon,

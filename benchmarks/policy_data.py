@@ -98,14 +98,15 @@ class Data:
         """
         plan = self.plan
         if name in HELDOUT:
-            tasks = list(read_tasks(self.world() / "heldout"))[: plan.tasks]
+            most = plan.tasks if name == "heldout" else min(plan.side_tasks, plan.tasks)
+            tasks = list(read_tasks(self.world() / "heldout"))[:most]
             noise, poison = plan.noise * name.endswith("noise"), plan.poison * name.endswith("poison")
             return unreliable(self._opened("world"), noise, poison), tasks
         if name.partition("-")[0] in ("changed", "learned"):
             split = "heldout" if name.startswith("changed") else "train"
-            after = read_tasks(self.later() / split)
+            after = list(read_tasks(self.later() / split))[: plan.side_tasks]
             if name.endswith("after"):
-                return self._opened("later"), list(after)
+                return self._opened("later"), after
             before = read_tasks(self.world() / split)
             return self._opened("world"), [before.by_id(task.id) for task in after]
         if name == "flags-dev":
@@ -157,9 +158,13 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
 
 
 def manner_of(which: str, card: PolicyCard) -> Manner:
-    """How the oracle looks in demonstrations; in `plain` ones it never tries anything a second time."""
+    """How the oracle looks in demonstrations; in `plain` ones it never tries anything a second time.
+
+    Behind a survey its boxes are exact, so that a gaze can be copied from there (as in `agents.nano.make`).
+    """
     usual = Manner() if which == "reflective" else Manner(reflection=0.0, rephrase=0.0, closer=0)
-    return replace(usual, survey=card.survey, again=which != "plain")
+    loose = 0.0 if card.survey else usual.looseness
+    return replace(usual, survey=card.survey, looseness=loose, again=which != "plain")
 
 
 def needs_gaze(task: Task) -> bool:

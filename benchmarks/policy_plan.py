@@ -29,6 +29,7 @@ class Plan:
         world_seed: of the world and its tasks.
         train, heldout: tasks that are written of each split.
         tasks: how many held-out ones are played (the first); the rest is for knowledge that changes.
+        side_tasks: how many are played at most with noise, with poison, and on each side of knowledge that changes.
         pool: how many training tasks RL draws from, and how many have their pass rates measured.
         seeds: of training.
         ablation_seeds: those of `seeds` with which the policies of `ABLATIONS` are trained; None: all.
@@ -50,6 +51,7 @@ class Plan:
     train: int = 4000
     heldout: int = 4000
     tasks: int = 1000
+    side_tasks: int = 1000
     pool: int = 2000
     seeds: tuple[int, ...] = (0, 1, 2)
     ablation_seeds: tuple[int, ...] | None = None
@@ -94,9 +96,9 @@ class Plan:
 
 
 QUICK = Plan(
-    nations=60, train=100, heldout=80, tasks=8, pool=8, seeds=(0,), rollouts=2, level_rollouts=2, sft_steps=2,
-    sft_batch=2, rl_steps=1, groups=2, group_size=2, flag_sft_steps=2, flag_rl_steps=1, unseen=4, save_every=0,
-    max_completion=160,
+    nations=60, train=100, heldout=80, tasks=8, side_tasks=8, pool=8, seeds=(0,), rollouts=2, level_rollouts=2,
+    sft_steps=2, sft_batch=2, rl_steps=1, groups=2, group_size=2, flag_sft_steps=2, flag_rl_steps=1, unseen=4,
+    save_every=0, max_completion=160,
 )  # fmt: skip
 """So small that everything is done in minutes, with results that mean nothing."""
 

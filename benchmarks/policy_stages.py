@@ -79,6 +79,7 @@ class Stages:
             "--tasks", str(self.data.training_tasks(flags)), "--limit", str(plan.pool),
             "--steps", str(plan.flag_rl_steps if flags else plan.rl_steps), "--groups", str(plan.groups),
             "--group-size", str(plan.group_size), "--lr", str(plan.rl_lr), "--beta", str(plan.beta),
+            "--schedule", "linear", "--freeze-vision",
             "--max-completion", str(plan.max_completion), "--trajectories", "8", "--save-every", str(plan.save_every),
             "--curriculum", recipe.curriculum, "--seed", str(seed), "--out", str(folder),
         ]  # fmt: skip

@@ -30,7 +30,7 @@ import numpy as np
 
 from agents.card import NANO
 from agents.nano import architecture, lessons, looking, scenes, school, sight
-from agents.nano.rewording import reworded
+from agents.nano.rewording import reword_folder, reworded
 from agents.options import above_zero, natural, positive
 from agents.settings import command_line, run_folder, versions, write_json
 from gog_env.world.nations import World, WorldSpec, article, make_world
@@ -163,13 +163,18 @@ def make_rl(options: argparse.Namespace, work: Path, taught: Path) -> Path:
     world = worlds_of(options.nations)[0]
     place = work / f"world-{world.spec.seed}"
     if not (place / "rl").exists():
-        write_tasks(world, place / "rl", "train", options.tasks, seed=RL_TASKS, jobs=options.jobs)
+        fresh = place / "rl.partial"
+        shutil.rmtree(fresh, ignore_errors=True)
+        write_tasks(world, fresh, "train", options.tasks, seed=RL_TASKS, jobs=options.jobs)
+        reword_folder(fresh, world.spec.seed)
+        fresh.replace(place / "rl")
     if not run.exists():
         going = last_checkpoint(run.with_name(f".{run.name}.unfinished")) is not None
         train_rl.main(
             ["--model", str(taught), "--index", str(place / "index"), "--tasks", str(place / "rl"),
-             "--curriculum", "adaptive", "--steps", str(options.rl), "--lr", str(options.rl_lr), "--save-every", "10",
-             "--trajectories", "8", "--seed", str(options.seed), "--out", str(run), *(["--resume"] if going else [])]
+             "--curriculum", "adaptive", "--steps", str(options.rl), "--lr", str(options.rl_lr), "--schedule", "linear",
+             "--freeze-vision", "--save-every", "20", "--trajectories", "8", "--seed", str(options.seed),
+             "--out", str(run), *(["--resume"] if going else [])]
         )  # fmt: skip
     folder.mkdir(exist_ok=True)
     shutil.copyfile(run / "log.jsonl", folder / "log.jsonl")
@@ -256,7 +261,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sft", type=positive, default=600, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
     parser.add_argument("--lr", type=float, default=0.01, help="Muon's rate on demonstrations (default: %(default)s)")
-    parser.add_argument("--rl", type=positive, default=100, help="steps of RL (default: %(default)s)")
+    parser.add_argument("--rl", type=positive, default=80, help="steps of RL (default: %(default)s)")
     parser.add_argument("--rl-lr", type=above_zero, default=1e-4, help="its learning rate (default: %(default)s)")
     parser.add_argument("--tasks", type=positive, default=1500, help="tasks of RL (default: %(default)s)")
     parser.add_argument("--nations", type=positive, default=4000, help="in each world (default: %(default)s)")

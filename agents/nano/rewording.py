@@ -6,7 +6,9 @@ these three sentences instead of what they ask.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -30,9 +32,13 @@ def reworded(case: Case, rng: np.random.Generator) -> Case:
         case: of a task of the training split.
         rng: decides.
     """
-    question = case.task.question
+    return replace(case, task=replace(case.task, question=reword(case.task.question, rng)))
+
+
+def reword(question: str, rng: np.random.Generator) -> str:
+    """A question in one of the wordings of lessons; unchanged where the world did not put it."""
     if len({topic for topic, _ in matches(question, VISUAL)}) > 1:
-        return case  # "name the colour of": of one thing or of many
+        return question  # "name the colour of": of one thing or of many
     for topic, slots in matches(question, TOPICS):
         if "x" in slots:
             nation = _nation(slots.pop("x"), rng)
@@ -41,8 +47,17 @@ def reworded(case: Case, rng: np.random.Generator) -> Case:
             slots["x"] = nation
         noun = next((word for word in WORDS if f"{word}" in question), WORDS[0])
         slots = {name: _begun(text) for name, text in slots.items()}
-        return replace(case, task=replace(case.task, question=sentence(say(topic, rng, b=noun, **slots))))
-    return case
+        return sentence(say(topic, rng, b=noun, **slots))
+    return question
+
+
+def reword_folder(folder: Path, seed: int) -> None:
+    """Rewords the questions of a written folder of tasks, in its `metadata.jsonl`."""
+    path = folder / "metadata.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row["question"] = reword(row["question"], np.random.default_rng([45, seed, number]))
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
 
 
 def _nation(words: str, rng: np.random.Generator) -> str | None:

@@ -192,6 +192,18 @@ def test_a_killed_run_goes_on_to_the_same_numbers(
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_frozen_tower_stays_as_it_is_and_the_rate_may_fall(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PolicyTrainer, "reward", reward_of_words(PolicyTrainer.reward))
+    before = {name: one.detach().clone() for name, one in make("qwen3_vl", folder)[0].named_parameters()}
+    trained = run(folder, colours.tasks, tmp_path / "run", freeze_vision=True, schedule="linear", num_iterations=1)
+    moved = {name for name, one in trained.named_parameters() if not torch.equal(one, before[name])}
+    assert moved and not any("visual" in name for name in moved)
+    rates = [row["learning_rate"] for row in lines(tmp_path / "run") if "learning_rate" in row]
+    assert rates == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
+
+
 def test_an_unfinished_run_is_kept_until_it_is_complete(tmp_path: Path) -> None:
     from agents.checkpoints import STATE, sizes, unfinished_folder
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from agents.cases import Case, make_cases
 from agents.nano.lessons import phrases
-from agents.nano.rewording import TOPICS, reworded
+from agents.nano.rewording import TOPICS, reword, reword_folder, reworded
 from agents.thoughts import matches
 from gog_env.world.nations import WorldSpec, make_world
 from gog_env.world.relations import RELATIONS
@@ -68,3 +70,15 @@ def test_the_same_banner_is_meant(cases: list[Case]) -> None:
 def test_a_question_that_the_world_did_not_put_stays(cases: list[Case]) -> None:
     case = replace(cases[0], task=replace(cases[0].task, question="Which way to the sea?"))
     assert reworded(case, np.random.default_rng(0)) == case
+
+
+def test_a_written_folder_is_reworded_in_its_questions_alone(tmp_path: Path, cases: list[Case]) -> None:
+    rows = [{"id": str(i), "question": case.task.question, "answers": ["Ñ"]} for i, case in enumerate(cases[:40])]
+    path = tmp_path / "metadata.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    reword_folder(tmp_path, 3)
+    read = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    said = [reword(row["question"], np.random.default_rng([45, 3, i])) for i, row in enumerate(rows)]
+    assert [row["question"] for row in read] == said
+    assert sum(a["question"] != b["question"] for a, b in zip(rows, read, strict=True)) > 20
+    assert [{**row, "question": ""} for row in read] == [{**row, "question": ""} for row in rows]

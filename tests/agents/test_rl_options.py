@@ -21,6 +21,8 @@ def test_presets_give_way_to_what_is_typed() -> None:
         RlSettings(num_iterations=2, save_every=3)
     with pytest.raises(TaskError, match="3 tasks are fewer than the 12 of a step"):
         RlSettings().check_tasks(3)
+    with pytest.raises(TaskError, match="--freeze-vision goes with training all weights"):
+        parse_arguments(["--freeze-vision", "--lora-rank", "8"])
 
 
 def test_no_rollout_is_lost_among_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
