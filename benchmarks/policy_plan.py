@@ -33,6 +33,8 @@ class Plan:
         pool: how many training tasks RL draws from, and how many have their pass rates measured.
         seeds: of training.
         ablation_seeds: those of `seeds` with which the policies of `ABLATIONS` are trained; None: all.
+        side_seeds: those of `seeds` whose policies play any other set than the held-out tasks (noise, poison, knowledge
+            that changes, flags), and by whose SFT policy the held-out tasks have levels; None: all.
         rollouts: of each training task for its pass rate; on tasks that SFT saw, see above.
         level_rollouts: of each held-out task for its level.
         sft_steps, sft_batch, sft_lr, optimizer: of supervised training, alike for all variants.
@@ -55,6 +57,7 @@ class Plan:
     pool: int = 2000
     seeds: tuple[int, ...] = (0, 1, 2)
     ablation_seeds: tuple[int, ...] | None = None
+    side_seeds: tuple[int, ...] | None = None
     rollouts: int = 8
     level_rollouts: int = 8
     sft_steps: int = 600
@@ -77,8 +80,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seeds", tuple(self.seeds))
-        if self.ablation_seeds is not None:
-            object.__setattr__(self, "ablation_seeds", tuple(self.ablation_seeds))
+        for name in ("ablation_seeds", "side_seeds"):
+            if (some := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tuple(some))
         if not self.seeds or self.tasks > self.heldout or self.pool > self.train:
             raise TaskError("a plan needs a seed, no more --tasks than heldout ones, and no larger pool than train")
 
@@ -86,13 +90,16 @@ class Plan:
         """All but the seeds, for JSON: what has to be alike for results to stand in one table."""
         return {name: value for name, value in asdict(self).items() if not name.endswith("seeds")}
 
-    def seeds_of(self, policy: str) -> tuple[int, ...]:
-        """The seeds that a policy is trained with; the oracle, which is not trained, has the first."""
+    def seeds_of(self, policy: str, name: str = "heldout") -> tuple[int, ...]:
+        """The seeds of training whose policies play a set; the oracle, which is not trained, has the first."""
         if policy == ORACLE:
             return self.seeds[:1]
+        some = set(self.seeds)
         if policy in ABLATIONS and self.ablation_seeds is not None:
-            return tuple(seed for seed in self.seeds if seed in self.ablation_seeds)
-        return self.seeds
+            some &= set(self.ablation_seeds)
+        if name != "heldout" and self.side_seeds is not None:
+            some &= set(self.side_seeds)
+        return tuple(seed for seed in self.seeds if seed in some)
 
 
 QUICK = Plan(
@@ -196,7 +203,7 @@ def evaluations(tables: Sequence[str], plan: Plan) -> Iterator[tuple[str, str, i
         policies, sets = TABLES[table]
         for policy in policies:
             for name in sets:
-                for seed in plan.seeds_of(policy):
+                for seed in plan.seeds_of(policy, name):
                     if (policy, name, seed) not in known:
                         known.add((policy, name, seed))
                         yield policy, name, seed

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for policy, name, seed in evaluations(tables, plan):
             stages.play(policy, name, seed)
         if {"main", "ablations"}.intersection(tables):
-            for seed in plan.seeds:
+            for seed in plan.seeds_of("sft", "levels"):
                 stages.levels("sft", seed)
     seeds = plan.seeds if options.seeds or not options.report else seeds_there(options.out) or plan.seeds
     text, bars = report(Results(options.out, seeds), tables)

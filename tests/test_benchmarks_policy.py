@@ -55,7 +55,7 @@ def test_plans_come_from_files(tmp_path: Path) -> None:
 def test_what_a_folder_was_begun_with_is_kept(tmp_path: Path, base: Path, tiny_encoder: Path) -> None:
     atlas = write_atlas(tmp_path / "atlas")
     usual = policy_kept.begun_with(QUICK, base, "nano", atlas)
-    assert not {"seeds", "ablation_seeds"}.intersection(usual) and usual["rl_steps"] == 1
+    assert not {"seeds", "ablation_seeds", "side_seeds"}.intersection(usual) and usual["rl_steps"] == 1
     other = shutil.copytree(base, tmp_path / "other")
     assert policy_kept.begun_with(QUICK, other, "nano", atlas) == usual, "what counts is what is in the folder"
     folders = (tmp_path / "work", tmp_path / "out")
@@ -105,6 +105,17 @@ def test_ablations_may_have_fewer_seeds(tmp_path: Path) -> None:
     assert seeds == {policy: {2} if policy in ABLATIONS else {0, 1, 2} for policy in RECIPES}
     assert {"rl-adaptive", "glance-only", "sft"}.isdisjoint(ABLATIONS)
     assert {policy for policy, _, _ in evaluations(["ablations"], read_plan(path, seeds=[1]))}.isdisjoint(ABLATIONS)
+
+
+def test_other_sets_than_the_held_out_one_may_have_fewer_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text('{"ablation_seeds": [1, 2], "side_seeds": [0, 1]}')
+    plan = read_plan(path)
+    assert plan.seeds_of("sft") == (0, 1, 2) and plan.seeds_of("sft", "levels") == (0, 1)
+    assert plan.seeds_of("rl-cost") == (1, 2) and plan.seeds_of("rl-cost", "heldout-noise") == (1,)
+    played = {(policy, name, seed) for policy, name, seed in evaluations(["main", "noise"], plan)}
+    assert {seed for policy, name, seed in played if (policy, name) == ("sft", "heldout")} == {0, 1, 2}
+    assert {seed for policy, name, seed in played if (policy, name) == ("sft", "heldout-noise")} == {0, 1}
 
 
 @pytest.fixture
