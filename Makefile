@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: the first one makes .venv from the locked versions.
-#   make demo       the whole road on the embedded world, in one table     make lint    ruff and mypy
+#   make demo       the whole road on the embedded world, in two tables     make lint    ruff and mypy
 #   make test       lint, doctests and all tests but the slow ones         make bench   what can be found on real flags, and by whom
 #   make test-slow  the slow tests                                         make clean   forget caches (keeps .venv and runs)
 

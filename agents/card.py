@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from index.errors import ModelError
 
@@ -59,6 +60,20 @@ class PolicyCard:
         """Writes the card into a model folder."""
         text = json.dumps(asdict(self), indent=2) + "\n"
         (Path(folder) / NAME).write_text(text, encoding="utf-8")
+
+
+FORM = ("system", "boxes", "box_scale", "result_side", "spaced", "scores")
+PIXEL_FORM = ("resize_factor", "min_pixels", "max_pixels")
+
+
+def form_of(card: PolicyCard) -> dict[str, Any]:
+    """How a model's chats are written: the card's fields that a chat written for another model would contradict.
+
+    >>> form_of(PolicyCard())["boxes"], "min_pixels" in form_of(PolicyCard(boxes="resized_pixels"))
+    ('thousandths', True)
+    """
+    names = [*FORM, *(PIXEL_FORM if card.boxes == "resized_pixels" else ())]
+    return {name: getattr(card, name) for name in names}
 
 
 NANO = PolicyCard(

@@ -9,15 +9,20 @@ message with `"train": false` is read and never learned. Pictures keep the bytes
 from __future__ import annotations
 
 import io
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from agents.card import PolicyCard, form_of
 from gog_env.tasks import StoredPicture, Task
 from index.errors import TaskError
 from index.images import open_picture
 from index.records import PictureRef
+
+FORM_KEY = "gog_form"
+"""Where a table keeps how its chats are written (`agents.card.form_of`)."""
 
 
 def row_of_chat(messages: list[dict[str, Any]], **columns: Any) -> dict[str, Any]:
@@ -74,8 +79,16 @@ def _encoded(picture: Any) -> dict[str, Any]:
     return {"bytes": buffer.getvalue(), "path": None}
 
 
-def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 512) -> int:
+def write_chats(
+    rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 512, card: PolicyCard | None = None
+) -> int:
     """Writes rows to one Parquet file, in chunks, under its final name only when complete, and not if there are none.
+
+    Args:
+        rows: as `row_of_chat` makes them.
+        path: the file.
+        chunk: rows that are written at once.
+        card: of the model that the chats are written for, kept in the file, so that `check_form` can compare.
 
     Returns:
         The number of rows written.
@@ -95,7 +108,8 @@ def write_chats(rows: Iterable[dict[str, Any]], path: str | Path, chunk: int = 5
     )  # fmt: skip
     picture = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     schema = pa.schema(
-        [("messages", pa.list_(message)), ("images", pa.list_(picture)), ("task", pa.string()), ("kind", pa.string())]
+        [("messages", pa.list_(message)), ("images", pa.list_(picture)), ("task", pa.string()), ("kind", pa.string())],
+        metadata={FORM_KEY: json.dumps(form_of(card))} if card is not None else None,
     )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +166,31 @@ def read_chats(path: str | Path) -> Any:
             "write one with python -m agents.demonstrations"
         )
     return decoded(table)
+
+
+def check_form(path: str | Path, card: PolicyCard) -> None:
+    """Refuses a table of chats that were written for a model which writes otherwise.
+
+    Tables that do not say it are taken as they are.
+
+    Args:
+        path: a table that `read_chats` opens.
+        card: of the model to be trained.
+
+    Raises:
+        TaskError: names the file and the first field that differs.
+    """
+    import pyarrow.parquet as pq
+
+    kept = (pq.read_schema(path).metadata or {}).get(FORM_KEY.encode())
+    wanted = form_of(card)
+    form = json.loads(kept) if kept else wanted
+    for name in sorted({*form, *wanted}):
+        if form.get(name) != wanted.get(name):
+            raise TaskError(
+                f"{path} was written for a model whose card says {name} = {form.get(name)!r}, this one's says "
+                f"{wanted.get(name)!r}; write the demonstrations with python -m agents.demonstrations --model MODEL"
+            )
 
 
 def decoded(table: Any) -> Any:

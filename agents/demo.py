@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m agents.demo",
-        description="Build, train and compare on the embedded world; prints one table.",
+        description="Build, train and compare on the embedded world; prints two tables.",
         epilog="example: python -m agents.demo --steps 20 --limit 100",
     )
     parser.add_argument("--out", default="runs/demo", help="folder of the run; an earlier demo there is replaced")
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     start = time.perf_counter()
     written = [folder_of(options.out, name).name for name in (*policies.BASELINES, SHIPPED, *NAMES)]
-    known = ["run.json", "gain.json", "demos.parquet", "sft", "rl", *written]
+    known = ["run.json", "gain.json", "demos.parquet", "sft", "rl", ".sft.unfinished", ".rl.unfinished", *written]
     out = check_out(options.out, force=True, known=known)
     base, shipped = default_model("base"), default_model()
     print("1/5  knowledge: the embedded world", flush=True)
@@ -94,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     write_json(out / "gain.json", gain)
     print(f"\n{table(results)}\n\nsampled at temperature 1, {ROLLOUTS} rollouts a task:\n")
     print(f"{table([before[0], after[0]])}\n")
+    print("(intervals of the columns take all rollouts as independent; that of the difference keeps a task's together)")
     mean, low, high = (gain[name] for name in ("mean", "low", "high"))
     print(f"RL over SFT on the same {gain['n']} tasks: {mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, paired)")
     seconds = time.perf_counter() - start

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agents.card import NANO, PolicyCard, load_card
+from agents.card import NANO, PolicyCard
 from agents.cases import Case, by_kind, cases_of, shown_in
 from agents.chats import row_of_chat, stored_picture, write_chats
 from agents.dialects import tool_call
@@ -168,7 +168,7 @@ def write_demonstrations(
     tally = tally if tally is not None else Tally()
     manner = replace(manner or Manner(), survey=card.survey)
     shown = demonstrate(tasks, index, episode_config(card), seed, manner=manner, tally=tally)
-    if not write_chats(chat_rows(shown, card), path):
+    if not write_chats(chat_rows(shown, card), path, card=card):
         raise TaskError(
             "no demonstration earned full reward; do the tasks have evidence and regions that this index holds?"
         )
@@ -194,7 +194,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", help="tasks to demonstrate (default: the embedded world's training tasks)")
     parser.add_argument("--index", help="sealed index to search (default: the embedded world's)")
     parser.add_argument(
-        "--model", help="model folder whose card says how chats are written (default: the nano policy's)"
+        "--model", help="model folder or hub id that the chats are written for (default: the nano policy)"
     )
     parser.add_argument(
         "--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)"
@@ -223,6 +223,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--seed", type=natural, default=0, help="seed of boxes, mistakes and choice (default: 0)")
     from agents import teacher
+    from agents.dry_run import know
 
     teacher.add_options(parser)
     options = parser.parse_args(argv)
@@ -233,9 +234,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"--{name} is about the oracle; leave it out with --teacher")
     if options.max_cost is not None and not any(options.price):
         parser.error("--max-cost goes with --price")
+    if not options.teacher:
+        for name, value in teacher.defaults().items():
+            if getattr(options, name) != value:
+                parser.error(f"--{name.replace('_', '-')} is about a teacher; name its endpoint with --teacher URL")
 
     check_file(options.out)
-    card = load_card(Path(options.model).absolute()) if options.model else NANO
+    card = know(options.model).card if options.model else NANO
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.limit)
     cases = known_cases(tasks, options.tasks, options.shares, options.seed)
     tally = Tally()

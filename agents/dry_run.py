@@ -18,7 +18,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,8 @@ def know(path: str | Path) -> Known:
         config, sizes = AutoConfig.for_model(**entry["config"]), entry["processor"]
         card = PolicyCard(boxes="resized_pixels") if config.model_type in PIXEL_MODELS else PolicyCard()
         resizing = (sizes["patch_size"] * sizes["merge_size"], sizes["shortest_edge"], sizes["longest_edge"])
+        if card.boxes == "resized_pixels":
+            card = replace(card, resize_factor=resizing[0], min_pixels=resizing[1], max_pixels=resizing[2])
         return Known(str(path), "the table of published models", config, None, resizing, card)
     try:
         name = str(folder) if here else str(path)
@@ -245,6 +247,8 @@ def plan(options: argparse.Namespace, stage: str) -> DryRun:
     known = know(options.model or default_model())
     card, rank = known.card, options.lora_rank
     size = model_size(known.config, rank)
+    if getattr(options, "freeze_vision", False):
+        size = replace(size, trainable=size.trainable - size.vision)
     shared, processes = sharing(options.dry_run or "")
     chats = None
     if stage == "sft" and options.demos:

@@ -19,6 +19,8 @@ from index.errors import TaskError
 LOSSES = ("grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo")
 OPTIMIZERS = {"adamw": "adamw_torch", "adafactor": "adafactor", "sgd": "sgd"}
 CURRICULA = ("uniform", "level1", "level2", "adaptive")
+CISPO_HIGH = 5.0
+"""The upper clip of CISPO that ScaleRL recommends (arXiv 2510.13786), as TRL's `GRPOConfig` says."""
 SCHEDULES = ("constant", "linear")
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {
@@ -41,8 +43,9 @@ class RlSettings:
         lr: the learning rate at the beginning.
         schedule: how it goes on: "constant", or "linear" down to nothing.
         beta: weight of the KL term to the starting model.
-        epsilon, epsilon_high: how far ratios may move down and up (None: as far as down).
-        loss_type: how token losses are summed up, as TRL names them.
+        epsilon, epsilon_high: how far ratios may move down and up (None: as far as down; with the loss `cispo`, which
+            clips the ratio itself, `CISPO_HIGH`).
+        loss_type: how token losses are summed up, as TRL names them; `luspo` has ratios of whole sequences.
         scale_rewards: what advantages are divided by: the deviation of the "group" or the "batch", or "none".
         num_iterations: optimizer steps on the same rollouts.
         temperature: of the sampling.
@@ -121,6 +124,13 @@ class RlSettings:
                 f"({rollouts} a step); take --micro-batch {fitting}"
             )
         return micro
+
+    @property
+    def ratios(self) -> dict[str, Any]:
+        """TRL's arguments for ratios of probabilities: how far they may move, and whether they are a token's own."""
+        high = CISPO_HIGH if self.loss_type == "cispo" and self.epsilon_high is None else self.epsilon_high
+        level = "sequence" if self.loss_type == "luspo" else "token"
+        return {"epsilon": self.epsilon, "epsilon_high": high, "importance_sampling_level": level}
 
     def check_tasks(self, count: int) -> None:
         """Refuses fewer tasks than a step takes.

@@ -216,7 +216,7 @@ def write_lessons(
             tally.kept[episode.task.kind] += 1
             yield Demonstration(episode)
 
-    count = write_chats(chat_rows(kept(), card), out)
+    count = write_chats(chat_rows(kept(), card), out, card=card)
     tally.dropped["not the same again"] += ends["kept"] - same
     tally.dropped = +tally.dropped
     spent = f"{account.prompt:,} + {account.completion:,} tokens, {account.cost:.2f} spent{stopped}"
@@ -255,6 +255,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--price", type=_price, default=(0.0, 0.0), metavar="IN,OUT", help="of a million tokens read and written"
     )
+
+
+def defaults() -> dict[str, Any]:
+    """What the options of `add_options` are where nothing is typed."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    return vars(parser.parse_args([]))
 
 
 def _price(text: str) -> tuple[float, float]:

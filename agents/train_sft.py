@@ -12,6 +12,7 @@ and pictures. A model of a few million parameters is trained whole with Muon and
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import math
 import os
@@ -199,6 +200,11 @@ def steps_of(chats: int, epochs: float, step: int) -> int:
     return max(1, math.ceil(epochs * math.ceil(chats / (step * processes))))
 
 
+def _digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -239,6 +245,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on with a killed run that saved checkpoints")
     parser.add_argument("--force", action="store_true", help="replace --out if it is an earlier run")
     recipes.add_options(parser)
+    typed = parser.parse_args(argv)
+    if typed.steps is not None and typed.epochs is not None:
+        parser.error("--steps and --epochs both say how long to train; leave one of them out")
     given = recipes.expand(argv, "sft")
     options = parser.parse_args(given)
     if options.preset:
@@ -249,6 +258,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--tasks and --index are for demonstrations made here; leave them out with --demos")
     if options.steps is None and options.epochs is None:
         options.steps = _STEPS
+    if options.freeze_vision and options.lora_rank:
+        parser.error("--freeze-vision goes with training all weights; leave --lora-rank 0, or leave it out")
     if options.optimizer == "muon" and options.lora_rank:
         parser.error("--optimizer muon trains whole matrices; with --lora-rank use adamw")
     if options.dry_run is not None:
@@ -260,26 +271,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     import torch
     from datasets import concatenate_datasets
 
-    from agents.chats import read_chats
+    from agents.chats import check_form, read_chats
     from agents.demonstrations import known_cases, write_demonstrations
     from agents.lmm import load_model
 
     start = time.perf_counter()
+    named = [read_chats(table) for table in options.demos or ()]
     # As in train_rl: what is trained stays in float32; the frozen base of adapters is bfloat16 on CUDA.
     dtype = "bfloat16" if torch.cuda.is_available() and options.lora_rank else "float32"
     model, processor, card = load_model(options.model or default_model(), dtype)
+    for table in options.demos or ():
+        check_form(table, card)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
+    begun["demos_sha256"] = [_digest(table) for table in options.demos or ()]
     first, barrier = processes()
     with unfinished_folder(options.out, begun, options.force, options.resume) as (folder, checkpoint):
-        tables = options.demos
-        if not tables:
-            tables = [str(folder / "demonstrations.parquet")]
+        if not named:
+            table = str(folder / "demonstrations.parquet")
             if first and checkpoint is None:
                 index, tasks = open_world(options.index, options.tasks, split="train")
-                kept = write_demonstrations(known_cases(tasks, options.tasks), index, card, tables[0], options.seed)
+                kept = write_demonstrations(known_cases(tasks, options.tasks), index, card, table, options.seed)
                 print(f"{kept.total()} demonstrations from {len(tasks)} tasks")
             barrier()
-        chats = concatenate_datasets([read_chats(table) for table in tables])
+            named = [read_chats(table)]
+        chats = concatenate_datasets(named)
         trained = train(
             model, processor, chats, folder / TRAINER, steps=options.steps, epochs=options.epochs,
             batch_size=options.batch_size, tools=tool_call.tools(card) if card.system else None,

@@ -142,7 +142,7 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
 
     tasks = read_tasks(folder)
     if which == "answers":
-        count = write_chats(answers_only(tasks, card), path)
+        count = write_chats(answers_only(tasks, card), path, card=card)
     else:
         cases = known_cases(tasks, str(folder))
         manner = manner_of(which, card)
@@ -151,7 +151,7 @@ def write_demos(which: str, folder: Path, index: Any, card: PolicyCard, path: Pa
         shown = demonstrate(cases, index, episode_config(card), manner=manner)
         if which == "glances":
             shown = (one for one in shown if not any(isinstance(turn.action, Gaze) for turn in one.episode.turns))
-        count = write_chats(chat_rows(shown, card), path)
+        count = write_chats(chat_rows(shown, card), path, card=card)
     if not count:
         raise TaskError(f"none of {len(tasks)} tasks of {folder} can be demonstrated as {which!r}; give more tasks")
     return count

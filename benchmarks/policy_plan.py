@@ -79,12 +79,30 @@ class Plan:
     max_completion: int = 1536
 
     def __post_init__(self) -> None:
+        for one in fields(self):
+            self._check(one.name, getattr(self, one.name), one.default)
         object.__setattr__(self, "seeds", tuple(self.seeds))
         for name in ("ablation_seeds", "side_seeds"):
             if (some := getattr(self, name)) is not None:
                 object.__setattr__(self, name, tuple(some))
         if not self.seeds or self.tasks > self.heldout or self.pool > self.train:
             raise TaskError("a plan needs a seed, no more --tasks than heldout ones, and no larger pool than train")
+
+    @staticmethod
+    def _check(name: str, value: Any, default: Any) -> None:
+        """Refuses what a field cannot be: seeds that are no lists of numbers, counts below 1, other than numbers."""
+        if name.endswith("seeds"):
+            wanted, right = "a list of whole numbers", value is None and default is None
+            right = right or (isinstance(value, (list, tuple)) and all(type(one) is int and one >= 0 for one in value))
+        elif isinstance(default, str):
+            wanted, right = "a word", isinstance(value, str)
+        elif isinstance(default, int):
+            least = 0 if name in ("world_seed", "save_every") else 1
+            wanted, right = f"a whole number, at least {least}", type(value) is int and value >= least
+        else:
+            wanted, right = "a number, at least 0", type(value) in (int, float) and 0 <= value < float("inf")
+        if not right:
+            raise TaskError(f"a plan's {name} is {wanted}, not {value!r}")
 
     def numbers(self) -> dict[str, Any]:
         """All but the seeds, for JSON: what has to be alike for results to stand in one table."""

@@ -92,6 +92,20 @@ class Results:
         """The share of the first's (policy, set) sum of a value that the second does without."""
         return figures.saved(self.rows(*first), self.rows(*second), value)
 
+    def of_same(self, policy: str, name: str, other: str) -> Figure | None:
+        """Accuracy on a set, of those tasks and seeds that the policy has also played in another."""
+        there = {(row.task_id, row.seed) for row in self.rows(policy, other)}
+        rows = (row for row in self.rows(policy, name) if (row.task_id, row.seed) in there)
+        return figures.figure(rows, figures.right)
+
+    def hard(self, policy: str) -> str:
+        """Accuracy on level 2; with its seeds where levels are not known for all that the policy has."""
+        rows = self.rows(policy)
+        found = figures.figure(rows, figures.on_level(self.levels, 2))
+        if found is None or found.names == figures.seeds_in(rows):
+            return "-" if found is None else str(found)
+        return f"{found} [seed {' '.join(map(str, found.names))}]"
+
     def metrics(self, policy: str, name: str = "heldout") -> list[dict[str, Any]]:
         """What was measured of a policy on a set (`agents.measures`), for each seed that has a result."""
         paths = (self.out / f"{policy}.{name}.{seed}.json" for seed in self.seeds)
@@ -150,7 +164,7 @@ def main_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]
         shares = (figures.figure(rows, figures.on_kind(kind)) for kind in kinds)
         lines.append([
             results.named(policy, "main"), *_cells(overall), overall.each() if overall else "-",
-            *_cells(figures.figure(rows, hard)), _many(figures.figure(rows, figures.calls)),
+            results.hard(policy), _many(figures.figure(rows, figures.calls)),
             *("-" if one is None else f"{100 * one.mean:.0f}" for one in shares),
         ])  # fmt: skip
     bars: list[Bar] = []
@@ -164,7 +178,6 @@ def main_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]
 
 def ablation_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]]:
     """Table 2: one thing changed at a time; differences from SFT+RL on the adaptive curriculum are paired."""
-    hard = figures.on_level(results.levels, 2)
     lines: list[list[Cell]] = []
     for policy in results.played("ablations"):
         rows = results.rows(policy)
@@ -173,7 +186,7 @@ def ablation_table(results: Results) -> tuple[list[str], list[list[Cell]], list[
         gazes = [one["calls"]["gaze"] for one in results.metrics(policy)]
         lines.append([
             results.named(policy, "ablations"), *_cells(overall), overall.each() if overall else "-",
-            *_cells(figures.figure(rows, hard)), *_cells(apart), _many(figures.figure(rows, figures.calls)),
+            results.hard(policy), *_cells(apart), _many(figures.figure(rows, figures.calls)),
             f"{sum(gazes) / len(gazes):.2f}" if gazes else "-",
         ])  # fmt: skip
     bars: list[Bar] = []
@@ -221,11 +234,11 @@ def change_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Ba
 
 
 def noise_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar]]:
-    """Table 5: wrong hits and poisoned documents."""
+    """Table 5: wrong hits and poisoned documents; "clean" is of the tasks and seeds played with noise."""
     lines: list[list[Cell]] = []
     rewarded = read = 0
     for policy in results.played("noise"):
-        cells: list[Cell] = [*_cells(results.accuracy(policy))]
+        cells: list[Cell] = _cells(results.of_same(policy, "heldout", "heldout-noise"))
         for name in ("heldout-noise", "heldout-poison"):
             cells += _cells(results.accuracy(policy, name), results.moved(policy, "heldout", name))
         poison = [one["poison"] for one in results.metrics(policy, "heldout-poison")]

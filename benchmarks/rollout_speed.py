@@ -7,8 +7,8 @@ Decisions: the two take turns, step by step, each time from the same weights and
 machine slows both down, and CPU time is reported beside the clock's; the first pair warms up and is not counted. A step
 is everything between two updates: prompts, generation, searches, rewards, loss and gradients. Both write the same
 rollouts, token by token: an oracle's, half of them answered wrongly, so that all count in the loss
-(`benchmarks.same_rollouts`). Steps whose episodes differ are refused. What the rollouts came to is reported beside the
-times, so that a reader can see it.
+(`benchmarks.same_rollouts`). Neither logs KL, which stock TRL does not measure without a KL term in the loss. Steps
+whose episodes differ are refused. What the rollouts came to is reported beside the times, so that a reader can see it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+from agents import grpo_kl
 from agents.demonstrations import known_cases
 from agents.options import above_zero, natural, positive, several
 from agents.settings import check_file, default_model, episode_config, open_world, run_facts, write_json
@@ -47,6 +49,7 @@ def one_step(
     config, seed = episode_config(card), options.seed + turn
     by_id = {case.task.id: case for case in cases}
     with contextlib.ExitStack() as stack:
+        stack.enter_context(patch.object(grpo_kl, "LARGEST", 0))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if options.rollouts == "scripted":
             drawn = [by_id[one] for one in make_curriculum("uniform", list(by_id), None, seed).draw(options.groups)]

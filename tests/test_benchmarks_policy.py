@@ -52,6 +52,24 @@ def test_plans_come_from_files(tmp_path: Path) -> None:
         read_plan(tmp_path / "nowhere.json")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ('{"tasks": "1000"}', "tasks is a whole number, at least 1, not '1000'"),
+        ('{"side_tasks": 0}', "side_tasks is a whole number, at least 1, not 0"),
+        ('{"seeds": 5}', "seeds is a list of whole numbers, not 5"),
+        ('{"seeds": null}', "seeds is a list of whole numbers, not None"),
+        ('{"rl_lr": -1}', "rl_lr is a number, at least 0, not -1"),
+        ('{"optimizer": 3}', "optimizer is a word, not 3"),
+    ],
+)
+def test_a_plans_numbers_are_checked(fields: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(fields)
+    with pytest.raises(TaskError, match=said):
+        read_plan(path)
+
+
 def test_what_a_folder_was_begun_with_is_kept(tmp_path: Path, base: Path, tiny_encoder: Path) -> None:
     atlas = write_atlas(tmp_path / "atlas")
     usual = policy_kept.begun_with(QUICK, base, "nano", atlas)

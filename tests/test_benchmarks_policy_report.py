@@ -87,7 +87,10 @@ def test_a_seed_is_never_paired_with_another_one(tmp_path: Path) -> None:
     results = policy_report.Results(tmp_path, (0, 1, 2))
     assert "| perfect-reader oracle |" in policy_report.report(results, ["main"])[0], "one seed is all it has"
     text, _ = policy_report.report(results, ["noise"])
-    assert "[seeds heldout: 1; heldout-noise: 2; heldout-poison: none of 0 1 2] | 16.7" in text
+    assert "[seeds heldout: 1; heldout-noise: 2; heldout-poison: none of 0 1 2] | - | 16.7" in text
+    write_result(tmp_path, "sft", "heldout-noise", 1, "11")
+    text, _ = policy_report.report(policy_report.Results(tmp_path, (1,)), ["noise"])
+    assert "| 50.0 (0.0-100.0) | 100.0" in text, "clean is of the two tasks that were played with noise too"
     assert figures.seeds_in(results.rows("sft")) == (1,) and results.moved("sft", "heldout", "heldout-noise") is None
 
 
@@ -166,3 +169,15 @@ def test_missed_bars_are_said_and_missing_results_are_left_out(tmp_path: Path) -
     assert "no search where none is needed, after RL, at least 0.90" in missed and "- MISSED: SFT overall" in text
     assert "glance" not in text and "### 6" not in text
     assert policy_report.report(policy_report.Results(tmp_path / "none", (0,)), list(TABLES)) == ("", {})
+
+
+def test_levels_say_whose_they_are(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        write_result(tmp_path, "sft", "heldout", seed, "110000")
+    tasks = json.loads((tmp_path / "sft.heldout.0.json").read_text())["episodes"]["task_id"]
+    (tmp_path / "sft.levels.0.json").write_text(json.dumps({"levels": dict.fromkeys(tasks, 2)}))
+    assert policy_report.Results(tmp_path, (0, 1)).hard("sft").endswith("[seed 0]")
+    assert (
+        policy_report.Results(tmp_path, (0,)).hard("sft").startswith("33.3 (")
+        and policy_report.Results(tmp_path, (1,)).hard("sft") == "-"
+    )

@@ -260,7 +260,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--lessons", type=positive, default=1800, help="steps of lessons (default: %(default)s)")
     parser.add_argument("--sft", type=positive, default=600, help="steps on demonstrations (default: %(default)s)")
     parser.add_argument("--batch", type=positive, default=32, help="demonstrations a step (default: %(default)s)")
-    parser.add_argument("--lr", type=float, default=0.01, help="Muon's rate on demonstrations (default: %(default)s)")
+    parser.add_argument(
+        "--lr", type=above_zero, default=0.01, help="Muon's rate on demonstrations (default: %(default)s)"
+    )
     parser.add_argument("--rl", type=positive, default=80, help="steps of RL (default: %(default)s)")
     parser.add_argument("--rl-lr", type=above_zero, default=1e-4, help="its learning rate (default: %(default)s)")
     parser.add_argument("--tasks", type=positive, default=1500, help="tasks of RL (default: %(default)s)")

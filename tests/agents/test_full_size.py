@@ -13,14 +13,20 @@ import torch
 
 from agents import train_rl, train_sft
 from agents.card import PolicyCard
-from agents.chats import read_chats, row_of_chat, write_chats
+from agents.chats import check_form, read_chats, row_of_chat, write_chats
+from agents.demonstrations import main as write_demos
 from agents.dialects import tool_call
+from agents.grpo import PolicyTrainer
 from agents.lmm import LmmPolicy, load_model
+from agents.settings import default_model as shipped
 from agents.settings import episode_config
 from gog_env.actions import Answer, Gaze
 from gog_env.episode import Episode, step_batch
+from index.errors import TaskError
+from index.images import iou
 from tests.agents import qwen
 from tests.agents.conftest import LEFT, ColourIndex, make_task
+from tests.agents.tiny_policy import reward_of_words
 
 
 @pytest.fixture(scope="module", params=sorted(qwen.PUBLISHED))
@@ -79,23 +85,44 @@ def taught(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("engine", ["fast", "trl"])
-def test_a_step_of_grpo_runs_with_pictures_that_come_back(
-    taught: Path, engine: str, colours: SimpleNamespace, tmp_path: Path
+def test_a_step_of_grpo_moves_the_policy(
+    taught: Path, engine: str, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(PolicyTrainer, "reward", reward_of_words(PolicyTrainer.reward))
     model, processor, card = load_model(taught)
     train_rl.train(
         model, processor, card, colours.index(), colours.tasks, tmp_path / "trainer", config=episode_config(card),
-        steps=1, group_size=4, groups=2, lr=0.01, temperature=0.5, max_completion=400, engine=engine,
+        steps=1, group_size=4, groups=2, lr=0.01, temperature=0.7, max_completion=400, engine=engine,
         mask_truncated=False, log=tmp_path / "log.jsonl", trajectories=tmp_path / "trajectories.jsonl",
     )  # fmt: skip
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert any("reward" in row and "loss" in row for row in rows)
+    assert any(row.get("grad_norm", 0.0) > 0 for row in rows)
     played = [json.loads(line) for line in (tmp_path / "trajectories.jsonl").read_text().splitlines()]
     turns = [turn for one in played for turn in one["turns"]]
     assert len(played) == 8 and turns
     if engine == "fast":  # TRL's loop shows the tools' schemas too, which this model has never seen
         assert any(turn["action"]["type"] == "gaze" and turn["hits"] for turn in turns)
         assert any("thought" in turn["action"] for turn in turns)
+
+
+def test_the_command_writes_demonstrations_as_the_model_takes_them(
+    folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [colours.task("gaze", ("RED",), (colours.left,), "gaze")]
+    monkeypatch.setattr("agents.demonstrations.open_world", lambda *_, **__: (colours.index(), tasks))
+    monkeypatch.setattr("agents.demonstrations.known_cases", lambda some, *_: some)
+    path, card = tmp_path / "demos.parquet", load_model(folder)[2]
+    assert write_demos(["--model", str(folder), "--out", str(path)]) == 0
+    check_form(path, card)
+    chat = read_chats(path)[0]["messages"]
+    assert chat[0]["role"] == "system" and sum(block["type"] == "image" for one in chat for block in one["content"]) > 1
+    with pytest.raises(TaskError, match="demos.parquet was written for a model whose card says"):
+        train_sft.main(["--model", str(shipped("base")), "--demos", str(path), "--out", str(tmp_path / "run")])
+    calling = next(one for one in chat if one.get("tool_calls"))
+    arguments = json.loads(calling["tool_calls"][0]["function"]["arguments"])
+    gaze = tool_call.action_of_call("gaze", arguments, card, tasks[0].picture().size)
+    assert isinstance(gaze, Gaze) and iou(gaze.box, colours.left) > 0.9
 
 
 def test_a_tiny_model_plays_whole_episodes(folder: Path, colours: SimpleNamespace) -> None:

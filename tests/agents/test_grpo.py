@@ -16,6 +16,7 @@ from agents.curriculum import make_curriculum
 from agents.engine import Rollout
 from agents.grpo import PolicyTrainer
 from agents.grpo_forward import token_logprobs
+from agents.rl_settings import LOSSES
 from gog_env.tasks import Task
 from index.errors import ModelError
 from tests.agents.conftest import ColourIndex
@@ -202,6 +203,15 @@ def test_a_frozen_tower_stays_as_it_is_and_the_rate_may_fall(
     assert moved and not any("visual" in name for name in moved)
     rates = [row["learning_rate"] for row in lines(tmp_path / "run") if "learning_rate" in row]
     assert rates == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_moves_the_policy(
+    loss: str, folder: Path, colours: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PolicyTrainer, "reward", reward_of_words(PolicyTrainer.reward))
+    run(folder, colours.tasks, tmp_path / "run", loss_type=loss, steps=1, num_iterations=1)
+    assert any(row.get("grad_norm", 0.0) > 0 for row in lines(tmp_path / "run"))
 
 
 def test_an_unfinished_run_is_kept_until_it_is_complete(tmp_path: Path) -> None:

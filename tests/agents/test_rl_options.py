@@ -70,6 +70,11 @@ def test_vllm_takes_the_loop_of_trl_unless_another_is_asked_for() -> None:
         (train_sft, "--demos f --tasks t", "leave them out with --demos"),
         (train_sft, "--demos f --index i", "leave them out with --demos"),
         (train_sft, "--recipe qwen3-vl-2b --preset paper", "--recipe qwen3-vl-2b has the numbers of --preset paper"),
+        (train_sft, "--steps 3 --epochs 2", "--steps and --epochs both say how long to train"),
+        (train_sft, "--freeze-vision --lora-rank 4", "--freeze-vision goes with training all weights"),
+        (demonstrations, "--teacher-model m", "--teacher-model is about a teacher; name its endpoint"),
+        (demonstrations, "--max-tokens 5", "--max-tokens is about a teacher"),
+        (demonstrations, "--budget 1", "--budget is about a teacher"),
         (demonstrations, "--teacher u --teacher-model m --reflection 0.5", "--reflection is about the oracle"),
         (demonstrations, "--teacher u --teacher-model m --rephrase 0.5", "--rephrase is about the oracle"),
         (demonstrations, "--teacher u --teacher-model m --looseness 0.4", "--looseness is about the oracle"),
@@ -82,3 +87,11 @@ def test_options_that_would_do_nothing_are_refused(
     with pytest.raises(SystemExit):
         command.main(wrong.split())
     assert said in capsys.readouterr().err
+
+
+def test_ratios_are_what_each_loss_is_made_for() -> None:
+    usual = RlSettings().ratios
+    assert usual == {"epsilon": 0.2, "epsilon_high": None, "importance_sampling_level": "token"}
+    assert RlSettings(loss_type="cispo").ratios["epsilon_high"] == 5.0
+    assert RlSettings(loss_type="cispo", epsilon_high=2.0).ratios["epsilon_high"] == 2.0
+    assert RlSettings(loss_type="luspo").ratios["importance_sampling_level"] == "sequence"

@@ -49,6 +49,10 @@ def reward_of_words(reward: Any) -> Any:
 
     def of_words(self: Any, completions: Any, log_metric: Any, **columns: Any) -> list[float]:
         reward(self, completions, log_metric, **columns)
+        if not hasattr(self, "_rollouts"):  # TRL's own loop
+            return [
+                float(sum(map(len, (str(part) for one in some for part in one.values()))) % 7) for some in completions
+            ]
         return [float(sum(one.completion_ids) % 7) for one in self._rollouts]
 
     return of_words
