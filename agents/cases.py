@@ -111,7 +111,9 @@ def check_shares(shares: Mapping[str, float], kinds: Sequence[str] = KINDS) -> d
     """
     for kind, share in shares.items():
         if kind not in kinds:
-            raise TaskError(f"there is no kind {kind!r} to take a share of; choose of {', '.join(kinds)}")
+            raise TaskError(
+                f"there is no kind {kind!r} among the tasks to take a share of; they have {', '.join(kinds)}"
+            )
         if not share >= 0 or share == float("inf"):
             raise TaskError(f"the share of {kind} is {share}; give numbers of 0 or more")
     if not any(shares.values()):

@@ -151,13 +151,19 @@ def read_chats(path: str | Path) -> Any:
     Raises:
         TaskError: the file is missing or is not such a table.
     """
+    import pyarrow.compute as compute
+    import pyarrow.parquet as pq
     from datasets import Dataset
 
     path = Path(path)
     if not path.is_file():
         raise TaskError(f"chats {path} do not exist; write them with python -m agents.demonstrations")
     try:
+        if not pq.read_metadata(path).num_rows:
+            raise TaskError(f"{path} has no chat; write some with python -m agents.demonstrations")
         table = Dataset.from_parquet(str(path), keep_in_memory=True)
+    except TaskError:
+        raise
     except Exception as error:
         raise TaskError(f"{path} is not a table of chats ({str(error).splitlines()[0]})") from None
     if missing := {"messages", "images"} - set(table.column_names):
@@ -165,6 +171,9 @@ def read_chats(path: str | Path) -> Any:
             f"{path} is not a table of chats (it has no column {min(missing)}); "
             "write one with python -m agents.demonstrations"
         )
+    lengths = compute.list_value_length(table.data.column("messages")).to_pylist()
+    if bad := [row for row, length in enumerate(lengths) if not length]:
+        raise TaskError(f"{path}, row {bad[0]}: a chat without messages; write the table again")
     return decoded(table)
 
 

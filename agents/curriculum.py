@@ -297,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Measure how often a policy passes each task, for RL's --rates; and a summary by kind and level.",
         epilog="example: python -m agents.curriculum --model runs/sft/model --limit 500 --out runs/rates.jsonl",
     )
-    parser.add_argument("--model", help="model folder or hub id (default: the shipped nano policy)")
+    parser.add_argument("--model", help="model folder or hub id (default: agents/nano/sft)")
     parser.add_argument("--index", help="sealed index (default: the embedded world's)")
     parser.add_argument("--tasks", help="tasks to measure (default: the embedded world's training tasks)")
     parser.add_argument("--limit", type=positive, help="the first LIMIT tasks only")

@@ -59,9 +59,9 @@ class Tally:
 
     def __str__(self) -> str:
         dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(self.dropped.items())) or "none"
-        kinds = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in sorted(self.kept.items()))
+        counted = ", ".join(f"{count} {kind or 'of no kind'}" for kind, count in sorted(self.kept.items()))
         return (
-            f"kept {self.kept.total()} of {self.tasks} tasks ({kinds}; {self.mistaken} with a mistake); "
+            f"kept {self.kept.total()} of {self.tasks} tasks ({counted or 'none'}; {self.mistaken} with a mistake); "
             f"dropped: {dropped}"
         )
 
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--shares", type=shares,
         help="shares of the tasks by kind, such as visual=0.435,gaze=0.3,hop_1=0.265 (the paper had 43.5 %% without "
-        "search); as many tasks are used as allow it (default: the tasks as they come)",
+        "search), in proportion; as many tasks are used as allow it, after --limit (default: the tasks as they come)",
     )  # fmt: skip
     parser.add_argument(
         "--reflection", type=share, default=usual.reflection,

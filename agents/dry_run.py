@@ -27,6 +27,7 @@ from agents.card import NAME, PolicyCard, load_card
 from agents.dialects import tool_call
 from agents.dialects.pixels import picture_tokens
 from agents.dialects.templates import PIXEL_MODELS, make_ready, qwen2_5_vl_template
+from agents.lmm import check_hub_id
 from agents.model_size import Load, Memory, ModelSize, memory, model_size
 from agents.rl_settings import RlSettings, completion_limit
 from agents.settings import default_model, episode_config
@@ -158,6 +159,8 @@ def know(path: str | Path) -> Known:
         if card.boxes == "resized_pixels":
             card = replace(card, resize_factor=resizing[0], min_pixels=resizing[1], max_pixels=resizing[2])
         return Known(str(path), "the table of published models", config, None, resizing, card)
+    if not here:
+        check_hub_id(str(path))
     try:
         name = str(folder) if here else str(path)
         config = AutoConfig.from_pretrained(name, local_files_only=here)

@@ -180,10 +180,20 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", metavar="PATH", action="append", default=[], help="model folder; may be repeated")
     made.add_argument("--index", metavar="PATH", help="sealed index (default: the embedded world's)")
     made.add_argument("--tasks", metavar="PATH", help="tasks (default: the embedded world's)")
-    made.add_argument("--split", choices=("train", "heldout"), default="heldout", help="of the embedded world")
+    made.add_argument("--split", choices=("train", "heldout"), help="of the embedded world (default: heldout)")
     made.add_argument("--limit", metavar="N", type=positive, help="the first N tasks only")
-    made.add_argument("--max-turns", metavar="N", type=positive, help="default: enough for all evidence, at least 6")
-    made.add_argument("--hits", metavar="K", type=positive, help="documents that a search returns (default: 3)")
+    made.add_argument(
+        "--max-turns",
+        metavar="N",
+        type=positive,
+        help="of all policies (default: enough for all evidence, at least 6, and all that a model's card allows)",
+    )
+    made.add_argument(
+        "--hits",
+        metavar="K",
+        type=positive,
+        help="documents that a search returns (default: 3; models: as their card says)",
+    )
     made.add_argument("--rates", metavar="FILE", help="pass rates of the tasks (agents.curriculum): accuracy by level")
     made.add_argument("--noise", metavar="SHARE", type=share, default=0.0, help="of hits to replace by wrong ones")
     made.add_argument("--poison", metavar="SHARE", type=share, default=0.0, help="of results to begin with poison")
@@ -199,7 +209,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Runs the command."""
-    options = parser().parse_args(argv)
+    made = parser()
+    options = made.parse_args(argv)
+    if options.split and options.tasks:
+        made.error("--split is for the embedded world; leave it out with --tasks")
+    if options.temperature and options.policy and not options.model:
+        made.error("--temperature is for models; name one with --model, or leave it out")
+    options.split = options.split or "heldout"
     names, paths = parse_policies(options.policy or ""), list(options.model)
     if not names and not paths:
         names, paths = list(policies.BASELINES), [str(path) for path in shipped_models()]
@@ -210,6 +226,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     index, tasks = open_world(options.index, options.tasks, options.split, options.limit)
     if rates:
         rates.check(tasks, options.rates)
+        if not any(task.id in rates for task in tasks):
+            raise TaskError(f"pass rates {options.rates} are of none of these tasks; name the tasks that they are of")
     index = unreliable(index, options.noise, options.poison, options.seed)
     playing = [*(policies.BASELINES[name](tasks, index, options.seed) for name in names), *models]
 
@@ -231,7 +249,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         metrics, records = evaluate(policy, tasks, index, config, options.seed, options.batch_size, True, rates)
         results.append(metrics)
         save(options.out, {**about, "config": asdict(config), **metrics}, records)
-    print(f"\n{source}: {len(tasks)} tasks, at most {turns} turns\n")
+    changed = [("noise", options.noise), ("poison", options.poison), ("temperature", options.temperature)]
+    also = "".join(f", {name} {value:g}" for name, value in changed if value)
+    print(f"\n{source}: {len(tasks)} tasks, at most {turns} turns{also}\n")
     if unknown := sum(task.evidence is None for task in tasks):
         print(f"{unknown} of them name no evidence: the baselines cannot tell what to look for\n")
     print(table(results, options.markdown))

@@ -72,6 +72,19 @@ def _for_playing(path: str | Path) -> tuple[Any, Any, PolicyCard]:
     return model.to("cuda" if on_gpu else "cpu"), processor, card
 
 
+def check_hub_id(path: str) -> None:
+    """Refuses what is neither a folder that is there nor a hub id.
+
+    Raises:
+        ModelError: the path is no `owner/name`, or `owner` is a folder here.
+    """
+    owner = path.split("/")[0]
+    if not _HUB_ID.fullmatch(path) or owner == "runs" or Path(owner).exists():
+        raise ModelError(
+            f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id"
+        )
+
+
 def _only_cached(path: str) -> bool:
     """Lets a hub id through: False if the hub knows it, True if the hub does not answer but it was loaded before.
 
@@ -82,11 +95,7 @@ def _only_cached(path: str) -> bool:
     """
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    owner = path.split("/")[0]
-    if not _HUB_ID.fullmatch(path) or owner == "runs" or Path(owner).exists():
-        raise ModelError(
-            f"model folder {path} does not exist; name a folder that train_sft or train_rl wrote, or a hub id"
-        )
+    check_hub_id(path)
     try:
         HfApi().model_info(path, timeout=5)
     except Exception as error:  # the hub's own, the network's, and those of whatever lies between

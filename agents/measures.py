@@ -214,10 +214,14 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list
     """
     metrics = list(results.values())
     kinds = list(dict.fromkeys(kind for one in metrics for kind in one["by_kind"]))
-    k = metrics[0]["retrieval"]["k"]
+    depths = sorted({one["retrieval"]["k"] for one in metrics})
 
     def row(label: str, value: Callable[[Mapping[str, Any]], Cell]) -> list[Cell]:
         return [label, *(value(one) for one in metrics)]
+
+    def depth_row(k: int) -> list[Cell]:
+        """Any of k hits; empty for policies that were shown another number."""
+        return row(f"evidence hit@{k}", lambda one: one["retrieval"]["hit@k"] if one["retrieval"]["k"] == k else None)
 
     def kind_row(kind: str) -> list[Cell]:
         n = max(one["by_kind"][kind]["n"] for one in metrics if kind in one["by_kind"])
@@ -241,7 +245,7 @@ def rows(results: Mapping[str, Mapping[str, Any]]) -> tuple[list[str], list[list
         *map(kind_row, kinds),
         *map(level_row, levels),
         row("evidence hit@1", lambda one: one["retrieval"]["hit@1"]),
-        row(f"evidence hit@{k}", lambda one: one["retrieval"]["hit@k"]),
+        *(depth_row(k) for k in depths if k != 1),
         *map(call_row, CALLS),
         row("no-search rate", lambda one: one["no_search"]),
         *(row(label, decision(name)) for name, label in zip(DECISIONS, labels, strict=True)),

@@ -113,8 +113,9 @@ class PassRates(dict[str, PassRate]):
                 one = PassRate(fields["passes"], fields["rollouts"], *about)
                 task_id = str(fields["task_id"])
             except (ValueError, KeyError, TypeError, AttributeError) as error:
+                wrong = f"it has no field {error}" if isinstance(error, KeyError) else error
                 raise TaskError(
-                    f"{path}, line {number}: no pass rate ({error}); measure again with python -m agents.curriculum"
+                    f"{path}, line {number}: no pass rate ({wrong}); measure again with python -m agents.curriculum"
                 ) from None
             if task_id in rates:
                 raise TaskError(f"{path}, line {number}: task {task_id!r} comes twice; remove one of the lines")

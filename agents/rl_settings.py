@@ -132,15 +132,20 @@ class RlSettings:
         level = "sequence" if self.loss_type == "luspo" else "token"
         return {"epsilon": self.epsilon, "epsilon_high": high, "importance_sampling_level": level}
 
-    def check_tasks(self, count: int) -> None:
+    def check_tasks(self, count: int, curriculum: str = "uniform") -> None:
         """Refuses fewer tasks than a step takes.
+
+        Args:
+            count: of the tasks that the curriculum draws from.
+            curriculum: its name.
 
         Raises:
             TaskError: says so.
         """
         if count < self.groups:
             raise TaskError(
-                f"{count} tasks are fewer than the {self.groups} of a step; lower --groups or give more --tasks"
+                f"{count} tasks (curriculum {curriculum}) are fewer than the {self.groups} of a step; "
+                "lower --groups or give more --tasks"
             )
 
 
@@ -169,7 +174,7 @@ def make_parser() -> argparse.ArgumentParser:
         shown = "" if default is None or "(default" in about else " (default: %(default)s)"
         parser.add_argument(name, type=kind, default=default, help=about + shown, **more)
 
-    parser.add_argument("--model", help="model folder or hub id to start from (default: the shipped nano policy)")
+    parser.add_argument("--model", help="model folder or hub id to start from (default: agents/nano/sft)")
     parser.add_argument("--index", help="sealed index (default: the embedded world's)")
     parser.add_argument("--tasks", help="training tasks (default: the embedded world's)")
     parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")

@@ -127,7 +127,10 @@ def check_out(out: str | Path, force: bool = False, known: Collection[str] = _KN
             holds = f"it holds {strange[0]}" if strange else f"it has none of {', '.join(sorted(MARKS))}"
             raise ModelError(f"{out} is not a run of this project ({holds}) and stays as it is; name another --out")
         if not force:
-            raise ModelError(f"{out} exists already; name another --out or pass --force to replace it")
+            raise ModelError(
+                f"{out} exists already (a finished run has nothing to resume); name another --out or pass --force to "
+                "replace it"
+            )
     _check_above(final)
     return final
 

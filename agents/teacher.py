@@ -221,7 +221,10 @@ def write_lessons(
     tally.dropped = +tally.dropped
     spent = f"{account.prompt:,} + {account.completion:,} tokens, {account.cost:.2f} spent{stopped}"
     if not count:
-        raise TaskError(f"nothing that the teacher did is a demonstration ({tally}; {spent})")
+        raise TaskError(
+            f"nothing that the teacher did is a demonstration ({tally}; {spent}); why stands in "
+            f"{options.journal or f'{out}.journal.jsonl'}"
+        )
     return spent
 
 

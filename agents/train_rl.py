@@ -224,6 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = episode_config(card, format_weight=options.format_weight, call_cost=options.call_cost)
     rates = PassRates.load(options.pass_rates, tasks) if options.pass_rates else None
     curriculum = make_curriculum(options.curriculum, [task.id for task in tasks], rates, settings.seed)
+    settings.check_tasks(len(curriculum.task_ids), options.curriculum)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
     begun |= {"index fingerprint": index.fingerprint, "tasks fingerprint": fingerprint_of(tasks)}
     first, _ = processes()

@@ -212,7 +212,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Fine-tune a policy on demonstrations (default: the nano policy, the embedded world).",
         epilog="example: python -m agents.train_sft --steps 50 --out runs/sft",
     )
-    parser.add_argument("--model", help="model folder or hub id to start from (default: the shipped nano policy)")
+    parser.add_argument("--model", help="model folder or hub id to start from (default: agents/nano/sft)")
     parser.add_argument("--demos", nargs="+", help="tables of chats (default: demonstrations made from --tasks)")
     parser.add_argument(
         "--tasks", help="tasks to demonstrate where --demos is not given (default: the embedded world's)"
