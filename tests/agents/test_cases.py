@@ -73,7 +73,7 @@ def test_shares_choose_as_many_written_tasks_as_can_be(colours) -> None:  # type
     assert Counter(case.task.kind for case in chosen) == {"a": 10, "b": 5}
     assert [case for case in cases if case in chosen] == chosen, "in their order"
     assert by_kind(cases, {"a": 0.5, "b": 0.25}, seed=1) != chosen
-    with pytest.raises(TaskError, match="no kind 'd' to take a share of; choose of a, b, c"):
+    with pytest.raises(TaskError, match="no kind 'd' among the tasks to take a share of; they have a, b, c"):
         by_kind(cases, {"d": 1})
 
 

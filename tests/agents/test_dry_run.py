@@ -143,3 +143,9 @@ def test_what_is_no_model_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no config.json"):
         dry_run.know(tmp_path)
     assert dry_run.know("Qwen/Qwen3-VL-8B-Instruct").card == PolicyCard()
+
+
+@pytest.mark.parametrize("path", ["/nope", "runs/nope", "a/b/c"])
+def test_what_is_no_folder_and_no_hub_id_is_said_so(path: str) -> None:
+    with pytest.raises(ModelError, match=f"model folder {path} does not exist"):
+        dry_run.know(path)

@@ -161,6 +161,19 @@ def test_unknown_policy_lists_the_names(tmp_path: Path, capsys: pytest.CaptureFi
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--tasks t --split train", "--split is for the embedded world; leave it out with --tasks"),
+        ("--policy glance --temperature 1", "--temperature is for models; name one with --model"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(given.split())
+    assert said in capsys.readouterr().err
+
+
 def test_missing_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = fail(["--model", str(tmp_path / "nowhere"), "--out", str(tmp_path / "out")], capsys)
     assert str(tmp_path / "nowhere") in line and "train_sft" in line

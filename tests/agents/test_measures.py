@@ -89,6 +89,14 @@ def test_gazes_count_as_zero_where_regions_were_not_gazed_at_but_only_once_someo
     assert measures.measure(RECORDS[:2])["box_iou"] == 0.0
 
 
+def test_hits_are_compared_at_the_depth_that_each_policy_was_shown() -> None:
+    two = [{**one, "config": {"hits": 2}} for one in RECORDS]
+    lines = {
+        line[0]: line[1:] for line in measures.rows({"a": measures.measure(RECORDS), "b": measures.measure(two)})[1]
+    }
+    assert lines["evidence hit@3"] == [3 / 4, None] and lines["evidence hit@2"] == [None, 3 / 4]
+
+
 def test_interval_agrees_with_resampling_episodes_one_by_one() -> None:
     rng = np.random.default_rng(5)
     values = (rng.random(150) < 0.7).astype(float)

@@ -221,6 +221,13 @@ def test_bad_input_is_one_clear_line(nano_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="text.parquet is not a table of chats"):
         read_chats(tmp_path / "text.parquet")
     pq.write_table(pa.table({"messages": ["hm"]}), tmp_path / "other.parquet")
+    schema = pa.schema([("messages", pa.list_(pa.string())), ("images", pa.list_(pa.string()))])
+    pq.write_table(pa.table({"messages": [["hm"], []], "images": [[], []]}, schema), tmp_path / "broken.parquet")
+    with pytest.raises(TaskError, match="broken.parquet, row 1: a chat without messages"):
+        read_chats(tmp_path / "broken.parquet")
+    pq.write_table(pa.table({"messages": [], "images": []}, schema), tmp_path / "empty.parquet")
+    with pytest.raises(TaskError, match="empty.parquet has no chat"):
+        read_chats(tmp_path / "empty.parquet")
     with pytest.raises(TaskError, match="other.parquet is not a table of chats .*no column images"):
         read_chats(tmp_path / "other.parquet")
 
