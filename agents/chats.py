@@ -159,13 +159,11 @@ def read_chats(path: str | Path) -> Any:
     if not path.is_file():
         raise TaskError(f"chats {path} do not exist; write them with python -m agents.demonstrations")
     try:
-        if not pq.read_metadata(path).num_rows:
-            raise TaskError(f"{path} has no chat; write some with python -m agents.demonstrations")
-        table = Dataset.from_parquet(str(path), keep_in_memory=True)
-    except TaskError:
-        raise
+        table = Dataset.from_parquet(str(path), keep_in_memory=True) if pq.read_metadata(path).num_rows else None
     except Exception as error:
         raise TaskError(f"{path} is not a table of chats ({str(error).splitlines()[0]})") from None
+    if table is None:
+        raise TaskError(f"{path} has no chat; write some with python -m agents.demonstrations")
     if missing := {"messages", "images"} - set(table.column_names):
         raise TaskError(
             f"{path} is not a table of chats (it has no column {min(missing)}); "

@@ -76,7 +76,7 @@ class Curriculum:
         Raises:
             TaskError: there are fewer tasks than that.
         """
-        self._check(groups)
+        self.check(groups)
         if self._next + groups > len(self.task_ids):  # what is left of a round is too little for a step
             self._round, self._next = self._round + 1, 0
         order = np.random.default_rng([self.seed, self._round]).permutation(len(self.task_ids))
@@ -117,7 +117,12 @@ class Curriculum:
         digest = hashlib.sha256("\n".join(self.task_ids).encode()).hexdigest()[:16]
         return {"name": self.name, "seed": self.seed, "tasks": digest}
 
-    def _check(self, groups: int) -> None:
+    def check(self, groups: int) -> None:
+        """Refuses a step of more tasks than there are to draw from.
+
+        Raises:
+            TaskError: says so.
+        """
         if not 1 <= groups <= len(self.task_ids):
             raise TaskError(
                 f"the curriculum {self.name!r} has {len(self.task_ids)} tasks, a step takes {groups}; "
@@ -167,7 +172,7 @@ class Adaptive(Curriculum):
 
     def draw(self, groups: int) -> list[str]:
         """The tasks of highest expected p(1-p), some of them by a sample of it; ties at random."""
-        self._check(groups)
+        self.check(groups)
         self._pass_a_step()
         rng = np.random.default_rng([self.seed, self._step])
         a, b = self._beta

@@ -82,18 +82,18 @@ def main(argv: Sequence[str] | None = None) -> int:
          "--optimizer", "muon", "--lr", "0.01", "--batch-size", "8", "--accumulate", "4", "--precision", "bfloat16",
          "--freeze-vision", "--group-by-length", *given, f"{options.out}/sft"]
     )  # fmt: skip
-    before = sampled(out / "sft" / "model", NAMES[0])
+    before, begun = sampled(out / "sft" / "model", NAMES[0])
     print(f"4/5  {options.steps} GRPO steps on training tasks", flush=True)
     train_rl.main(
         ["--model", f"{options.out}/sft/model", "--curriculum", "adaptive", "--freeze-vision", "--lr", "3e-4",
          "--schedule", "linear", "--steps", str(options.steps), *given, f"{options.out}/rl"]
     )  # fmt: skip
     print("5/5  the beginner after RL", flush=True)
-    after = sampled(out / "rl" / "model", NAMES[1])
-    gain = paired_difference(after[1], before[1], options.seed)
+    after, ended = sampled(out / "rl" / "model", NAMES[1])
+    gain = paired_difference(ended, begun, options.seed)
     write_json(out / "gain.json", gain)
     print(f"\n{table(results)}\n\nsampled at temperature 1, {ROLLOUTS} rollouts a task:\n")
-    print(f"{table([before[0], after[0]])}\n")
+    print(f"{table([before, after])}\n")
     print("(intervals of the columns take all rollouts as independent; that of the difference keeps a task's together)")
     mean, low, high = (gain[name] for name in ("mean", "low", "high"))
     print(f"RL over SFT on the same {gain['n']} tasks: {mean:+.3f} (95 % interval {low:+.3f} to {high:+.3f}, paired)")

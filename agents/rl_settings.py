@@ -132,22 +132,6 @@ class RlSettings:
         level = "sequence" if self.loss_type == "luspo" else "token"
         return {"epsilon": self.epsilon, "epsilon_high": high, "importance_sampling_level": level}
 
-    def check_tasks(self, count: int, curriculum: str = "uniform") -> None:
-        """Refuses fewer tasks than a step takes.
-
-        Args:
-            count: of the tasks that the curriculum draws from.
-            curriculum: its name.
-
-        Raises:
-            TaskError: says so.
-        """
-        if count < self.groups:
-            raise TaskError(
-                f"{count} tasks (curriculum {curriculum}) are fewer than the {self.groups} of a step; "
-                "lower --groups or give more --tasks"
-            )
-
 
 def settings_of(options: argparse.Namespace, **changes: Any) -> RlSettings:
     """The settings among a command's options."""

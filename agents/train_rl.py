@@ -98,7 +98,6 @@ def train(
         TaskError: there are fewer tasks than a step takes, or its rollouts cannot be divided as asked.
     """
     settings = settings or RlSettings(**changes)
-    settings.check_tasks(len(tasks))
     settings.micro(process_count())
     from agents.curriculum import make_curriculum
     from agents.grpo import EngineTrainer, PolicyTrainer
@@ -108,6 +107,7 @@ def train(
 
     by_id = {task.id: task for task in tasks}
     curriculum = curriculum or make_curriculum("uniform", list(by_id), None, settings.seed)
+    curriculum.check(settings.groups)
     if settings.freeze_vision:
         frozen(model)
     fast = settings.engine == "fast"
@@ -224,7 +224,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = episode_config(card, format_weight=options.format_weight, call_cost=options.call_cost)
     rates = PassRates.load(options.pass_rates, tasks) if options.pass_rates else None
     curriculum = make_curriculum(options.curriculum, [task.id for task in tasks], rates, settings.seed)
-    settings.check_tasks(len(curriculum.task_ids), options.curriculum)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
     begun |= {"index fingerprint": index.fingerprint, "tasks fingerprint": fingerprint_of(tasks)}
     first, _ = processes()

@@ -12,7 +12,6 @@ and pictures. A model of a few million parameters is trained whole with Muon and
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import math
 import os
@@ -28,6 +27,7 @@ from agents.options import above_zero, natural, positive, reporter
 from agents.processes import finished_model, processes
 from agents.settings import check_out, default_model, open_world, run_facts, write_json
 from index.errors import ModelError, TaskError, cli
+from index.seal import file_facts
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {"epochs": 3, "lr": 1e-4, "lora_rank": 8, "batch_size": 8, "optimizer": "adamw"},
@@ -200,11 +200,6 @@ def steps_of(chats: int, epochs: float, step: int) -> int:
     return max(1, math.ceil(epochs * math.ceil(chats / (step * processes))))
 
 
-def _digest(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -283,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for table in options.demos or ():
         check_form(table, card)
     begun = {name: value for name, value in vars(options).items() if name not in ("force", "resume", "out")}
-    begun["demos_sha256"] = [_digest(table) for table in options.demos or ()]
+    begun["demos_sha256"] = [file_facts(Path(table))["sha256"] for table in options.demos or ()]
     first, barrier = processes()
     with unfinished_folder(options.out, begun, options.force, options.resume) as (folder, checkpoint):
         if not named:

@@ -237,9 +237,12 @@ def noise_table(results: Results) -> tuple[list[str], list[list[Cell]], list[Bar
     """Table 5: wrong hits and poisoned documents; "clean" is of the tasks and seeds played with noise."""
     lines: list[list[Cell]] = []
     rewarded = read = 0
+    disturbed = TABLES["noise"][1][1:]
     for policy in results.played("noise"):
+        if not any(results.rows(policy, name) for name in disturbed):
+            continue
         cells: list[Cell] = _cells(results.of_same(policy, "heldout", "heldout-noise"))
-        for name in ("heldout-noise", "heldout-poison"):
+        for name in disturbed:
             cells += _cells(results.accuracy(policy, name), results.moved(policy, "heldout", name))
         poison = [one["poison"] for one in results.metrics(policy, "heldout-poison")]
         rewarded += sum(one["rewarded"] for one in poison)

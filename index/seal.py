@@ -80,7 +80,7 @@ def seal(folder: Path, manifest: Manifest) -> Manifest:
         The manifest with `files` and `libraries` filled in.
     """
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file())
-    files = {name: _measure(folder / name) for name in names if name not in (MANIFEST, REPORT)}
+    files = {name: file_facts(folder / name) for name in names if name not in (MANIFEST, REPORT)}
     manifest = dataclasses.replace(manifest, files=files, libraries=library_versions())
     content = {"format": FORMAT, "version": VERSION, **dataclasses.asdict(manifest)}
     for name in names:
@@ -110,7 +110,7 @@ def verify(path: str | Path) -> Manifest:
                 f"index {path}: {name} has {size} bytes instead of {expected['bytes']}; {_AGAIN} or restore the file"
             )
     for name, expected in manifest.files.items():
-        if _measure(path / name)["sha256"] != expected["sha256"]:
+        if file_facts(path / name)["sha256"] != expected["sha256"]:
             raise IntegrityError(f"index {path}: {name} has been altered (its SHA-256 differs); {_AGAIN} or restore it")
     _read_stamped(path, REPORT)
     return manifest
@@ -222,7 +222,8 @@ def _stays_inside(name: Any) -> bool:
     return not PurePosixPath(name).is_absolute() and all(part not in ("", ".", "..") for part in parts)
 
 
-def _measure(file: Path) -> dict[str, Any]:
+def file_facts(file: Path) -> dict[str, Any]:
+    """A file's size (`bytes`) and the digest of what is in it (`sha256`)."""
     with file.open("rb") as data:
         return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(data, "sha256").hexdigest()}
 
