@@ -1,19 +1,22 @@
 """The log-probabilities that GRPO's loss needs, with nothing computed twice: the same numbers as TRL's, in less time.
 
 TRL reads every rollout of a group from its first token, picture included, padded to the longest. Here each picture goes
-through the vision tower once, each prompt is read once, the rollouts of a group go on from its keys and values, and
-rollouts of about one length share a batch. Gradients flow through all of it, so loss and gradients are TRL's, up to the
-order of sums. The head, temperature and entropy are those of TRL (`add_fused_lm_head`).
+through the vision tower once, each prompt is read once, the rollouts of a group go on from its keys and values,
+rollouts of about one length share a batch, and only what the model wrote itself goes through the head. Gradients flow
+through all of it, so loss and gradients are TRL's, up to the order of sums. The head, temperature and entropy are those
+of TRL (`add_fused_lm_head`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers.cache_utils import DynamicCache
+from trl.trainer import utils as trl_utils
 
 from agents.engine_sampling import batches
 from agents.engine_writer import features_of, look
@@ -36,7 +39,8 @@ def token_logprobs(
         width: tokens of the longest completion, padding included.
 
     Returns:
-        Both (rollouts, width), 0 behind a rollout's end; the entropies are None where the head computes none.
+        Both (rollouts, width), 0 where the model wrote nothing (results, and behind a rollout's end); the entropies are
+        None where the head computes none.
     """
     base = model.get_base_model() if hasattr(model, "get_base_model") else model
     body, device = base.model, base.get_input_embeddings().weight.device
@@ -70,20 +74,37 @@ def token_logprobs(
         shown = [rollout.pictures[len(_first(rollout)) :] for rollout in batch]
         positions, _ = writer.positions(chunks, shown, [following[owner] for owner in owners])
         ids = padded(chunks)
-        labels = padded([[-100, *rollout.completion_ids] for rollout in batch], -100)
+        labels = padded([[-100, *_written(rollout)] for rollout in batch], -100)
         cache: Any = _expanded(prompts, torch.tensor(owners, device=device))
         hidden = _hidden(torch.tensor([len(heads[owner]) for owner in owners], device=device), longest, ids.shape[1])
         mask = torch.zeros(hidden.shape, dtype=cache.layers[0].keys.dtype, device=device)
         flat = [picture for some in shown for picture in some]
-        output = base(
-            input_ids=ids, position_ids=positions, attention_mask=mask.masked_fill_(hidden, float("-inf")),
-            past_key_values=cache, labels=labels, fused_lm_head=True, **encoded(flat),
-        )  # fmt: skip
+        with _compact_head():
+            output = base(
+                input_ids=ids, position_ids=positions, attention_mask=mask.masked_fill_(hidden, float("-inf")),
+                past_key_values=cache, labels=labels, fused_lm_head=True, **encoded(flat),
+            )  # fmt: skip
         parts.append((torch.tensor(rows, device=device), output.log_probs, output.entropy))
     for places, values, spread in parts:
         logprobs = _placed(logprobs, places, values)
         entropies = None if spread is None or entropies is None else _placed(entropies, places, spread)
     return logprobs, entropies
+
+
+@contextlib.contextmanager
+def _compact_head() -> Iterator[None]:
+    """Lets TRL's head leave out tokens without a label on a CPU too, as on a GPU: nothing is recompiled here."""
+    asked: Any = trl_utils._use_triton
+    trl_utils._use_triton = lambda device: True
+    try:
+        yield
+    finally:
+        trl_utils._use_triton = asked
+
+
+def _written(rollout: Rollout) -> list[int]:
+    """The tokens of a completion, -100 for those that the model did not write, which the loss masks."""
+    return [token if own else -100 for token, own in zip(rollout.completion_ids, rollout.sampled, strict=True)]
 
 
 def _first(rollout: Rollout) -> list[Picture]:

@@ -311,3 +311,5 @@ def test_forward_agrees_in_any_company(folder: Path, colours: SimpleNamespace, t
         torch.testing.assert_close(together[row, :length], alone[0], atol=1e-5, rtol=0)
         torch.testing.assert_close(entropies[row, :length], spread[0], atol=1e-5, rtol=0)  # type: ignore[index]
         assert not together[row, length:].any()
+        own = torch.tensor(rollouts[row].sampled).bool()
+        assert alone[0][own].all() and not alone[0][~own].any(), "results do not go through the head"
