@@ -107,9 +107,9 @@ def test_report_and_manifest_say_what_was_built(tiny_index, tiny_source):
     assert set(report["seconds"]) == {"read", "embed", "index", "measure"}
     assert report["recall@1"] == {"picture": 1.0, "pictures_measured": 12, "title": 1.0, "titles_measured": 12}
     assert report["skipped"] == [] and report["source"] == str(tiny_source)
-    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 1
+    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 2
     assert manifest["libraries"]["faiss-cpu"] and report["fingerprint"] == manifest["fingerprint"]
-    listed = {"documents.parquet", "pictures.parquet", "image.faiss"}
+    listed = {"documents.arrow", "pictures.arrow", "image.faiss"}
     assert listed < set(manifest["files"]) and "report.json" not in manifest["files"]
     for name, entry in manifest["files"].items():
         assert entry["bytes"] == (tiny_index / name).stat().st_size
