@@ -10,6 +10,7 @@ The command is `python -m gog_env.build_index`.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,13 +19,16 @@ from typing import Any
 import numpy as np
 
 from index import seal
-from index.embedding import RAW, THUMBNAIL_SIDE, Embedded, embed
+from index.choose import FLAT_OPTIONS, Budget, Plan, choose
+from index.embedding import THUMBNAIL_SIDE, Embedded, embed
 from index.encoder import Encoder, load_encoder
-from index.knowledge import TEXT, VECTORS
+from index.kinds import write_vectors
+from index.knowledge import TEXT
+from index.measure import Measured, demand, facts, measure, peak_bytes
 from index.records import Source, read_source
 from index.tables import Tables
 from index.text import OPTIONS, TextIndex
-from index.vectors import Vectors
+from index.vectors import VECTORS, Vectors
 
 MEASURED = 1000
 
@@ -38,6 +42,7 @@ def build_index(
     force: bool = False,
     progress: bool = True,
     device: str | None = None,
+    budget: Budget | None = None,
 ) -> Path:
     """Builds and seals an index.
 
@@ -50,6 +55,7 @@ def build_index(
         force: replace the index at `out`.
         progress: show how far it is (see `watched`), and a line for every picture that is skipped.
         device: a torch device for the encoder; None is the CPU.
+        budget: memory, time and recall of searches by picture; None: exact to a million pictures, recall@10 of 0.95.
 
     Returns:
         `out`.
@@ -58,7 +64,9 @@ def build_index(
         SourceError: the source cannot be used.
         EncoderError: the encoder cannot be loaded.
         IntegrityError: `out` is taken.
+        BudgetError: no vector index stays within the budget, or the one that was built finds too little.
     """
+    budget = budget or Budget()
     out = Path(out).expanduser()
     seal.check_target(out, force)
     started = time.perf_counter()
@@ -67,13 +75,18 @@ def build_index(
     if not isinstance(encoder, Encoder):
         encoder = load_encoder(encoder, device)
     seconds = {"read": time.perf_counter() - started}
+    plan = choose(len(source), encoder.dimension, budget)  # before hours of work; again when the pictures are counted
+    if progress:
+        print(f"{len(source):,} documents; with a picture each: {plan}", file=sys.stderr)
 
     with seal.publishing(out, force) as folder:
         embedded = _timed(seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress))
+        plan = choose(len(embedded.owners), encoder.dimension, budget)
         tables = Tables(folder, embedded.documents, len(embedded.owners))
-        vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder))
-        measured = _timed(seconds, "measure", lambda: _measure(tables, vectors, text))
-        options = index_options(encoder)
+        vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder, plan))
+        own, reached = _timed(seconds, "measure", lambda: (_measure(tables, vectors, text), measure(vectors)))
+        demand(vectors, reached, budget)
+        options = index_options(encoder, plan.options)
         counts = {"documents": len(tables), "pictures": len(vectors)}
         spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
         fingerprint = seal.index_fingerprint(embedded.source, encoder.fingerprint, options)
@@ -84,7 +97,8 @@ def build_index(
             "skipped": embedded.skipped,
             "documents_without_picture": embedded.bare,
             "pictures_repeated": embedded.repeated,
-            "recall@1": measured,
+            "recall@1": own,
+            "vectors": _vector_facts(folder, vectors, reached, plan),
             "batch_size": batch_size,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         }
@@ -93,18 +107,33 @@ def build_index(
     return out
 
 
-def index_options(encoder: Encoder) -> dict[str, Any]:
-    """What decides an index's answers beside its source and the encoder's vectors; part of its fingerprint."""
-    return {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+def index_options(encoder: Encoder, vectors: Mapping[str, Any] = FLAT_OPTIONS) -> dict[str, Any]:
+    """What decides an index's answers beside its source and the encoder's vectors; part of its fingerprint.
+
+    Args:
+        encoder: the encoder.
+        vectors: the kind of vector index and its parameters.
+    """
+    text = {"text": OPTIONS, "text_search": encoder.text_search}
+    return {"thumbnail": THUMBNAIL_SIDE, "vectors": dict(vectors), **text}
 
 
-def _index(embedded: Embedded, tables: Tables, folder: Path) -> tuple[Vectors, TextIndex]:
-    vectors = Vectors.build(embedded.matrix, embedded.owners)
-    vectors.save(folder / VECTORS)
-    (folder / RAW).unlink(missing_ok=True)  # an exact index holds the very same rows
+def _index(embedded: Embedded, tables: Tables, folder: Path, plan: Plan) -> tuple[Vectors, TextIndex]:
+    write_vectors(embedded.matrix, folder, plan)
+    vectors = Vectors.open(folder, plan.options, embedded.owners, embedded.matrix.shape[1])
     text = TextIndex.build((title, text) for _, title, text in tables.documents())
     text.save(folder / TEXT)
     return vectors, text
+
+
+def _vector_facts(folder: Path, vectors: Vectors, reached: Measured, plan: Plan) -> dict[str, Any]:
+    memory = {
+        "search_estimated": plan.search_bytes,
+        "build_estimated": plan.build_bytes,
+        "image.faiss": (folder / VECTORS).stat().st_size,
+        "process_peak": peak_bytes(),
+    }
+    return {**facts(vectors, reached), "why": plan.why, "memory_bytes": memory}
 
 
 def _measure(tables: Tables, vectors: Vectors, text: TextIndex) -> dict[str, Any]:

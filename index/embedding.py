@@ -27,8 +27,8 @@ from index.images import picture_hash
 from index.progress import watched
 from index.records import Source, document_hash, source_fingerprint
 from index.tables import DOCUMENTS, PICTURES, TableWriter, documents_schema, pictures_schema
+from index.vectors import RAW, open_matrix
 
-RAW = "vectors.f32"
 THUMBNAIL_SIDE = 96
 
 
@@ -113,7 +113,7 @@ def embed(source: Source, encoder: Encoder, folder: Path, batch_size: int, progr
             digests += kept
             bare += not kept
         encode()
-    matrix = raw_matrix(folder / RAW, len(digests), encoder.dimension, "w+")
+    matrix = open_matrix(folder / RAW, len(digests), encoder.dimension, "w+")
     for place, digest in enumerate(digests):
         matrix[place] = known[digest]
     return Embedded(
@@ -125,14 +125,6 @@ def embed(source: Source, encoder: Encoder, folder: Path, batch_size: int, progr
         bare=bare,
         repeated=len(digests) - len(set(digests)),
     )
-
-
-def raw_matrix(file: Path, rows: int, dimension: int, mode: str) -> np.ndarray:
-    """Maps little-endian float32 (rows, dimension) without a header; `mode` as of `numpy.memmap`."""
-    if rows:
-        return np.memmap(file, "<f4", mode, shape=(rows, dimension))  # type: ignore[call-overload]
-    file.touch()  # nothing cannot be mapped
-    return np.zeros((0, dimension), np.float32)
 
 
 def thumbnail_png(picture: Image.Image, side: int = THUMBNAIL_SIDE) -> bytes:

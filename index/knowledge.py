@@ -1,7 +1,8 @@
 """A sealed index, opened: pictures and words in, documents out.
 
-- Nothing is served before the seal has been checked, files hashed before their libraries read them, and the content
-  hashed again into the fingerprint that the manifest claims.
+- Nothing is served before the seal has been checked: files are hashed before their libraries read them, and the
+  content is hashed again into the fingerprint that the manifest claims. A large index that has not changed since it was
+  checked is remembered (`index.remembered`), and opened in the time that mapping its files takes.
 - Rows are in the order of document ids, so "ties by id" is "ties by row" everywhere below.
 - Documents, texts and thumbnails are read from mapped files when asked for. Reading from several threads is safe.
 """
@@ -16,19 +17,21 @@ from typing import Any
 
 from PIL import Image
 
-from index import seal
+from index import remembered, seal
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
 from index.images import open_picture
 from index.records import Document, PictureRef
 from index.tables import DOCUMENTS, PICTURES, Tables
 from index.text import FILES, TextIndex
-from index.vectors import Vectors, fuse
+from index.vectors import RAW, VECTORS, Vectors, fuse
 
-VECTORS = "image.faiss"
 TEXT = "text"
 REQUIRED = (DOCUMENTS, PICTURES, VECTORS, *(f"{TEXT}/{name}" for name in FILES))
 FUSION_DEPTH = 100
+CHECKS = ("full", "remembered")
+ALWAYS_CHECKED = 64 << 20
+"""Indexes of up to so many bytes are checked in full at every opening, which takes a fraction of a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,25 +68,32 @@ class KnowledgeIndex:
         self._text = text
 
     @classmethod
-    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
+    def open(
+        cls, path: str | Path, encoder: Encoder | str | Path | None = None, check: str = "remembered"
+    ) -> KnowledgeIndex:
         """Checks a sealed index and opens it.
+
+        Two things are checked before anything is served: that every file is the one that the manifest names (by
+        SHA-256), and that what is in the files is sound and the documents are those of the fingerprint. Both take time
+        in proportion to the index.
 
         Args:
             path: the folder that `python -m gog_env.build_index` wrote.
             encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
+            check: `full`: always check everything. `remembered`: an index of more than 64 MiB that this user has
+                checked before, and whose files have not been touched since (by device, inode, size, mtime and ctime),
+                is only checked for the manifest, the sizes and the headers; smaller ones are always checked in full.
+                A disk that decays without anybody writing, or somebody who can turn back the clock, escapes the
+                second; `index.remembered` says more.
 
         Raises:
             IntegrityError: a file is missing, truncated or altered, or the format is unknown.
             EncoderError: the encoder is not there, or is not the one that the index was made with.
         """
+        if check not in CHECKS:
+            raise ValueError(f"check is {check!r}; choose {' or '.join(CHECKS)}")
         path = Path(path).expanduser()
-        manifest = seal.verify(path)
-        missing = [name for name in REQUIRED if name not in manifest.files]
-        if missing:
-            raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
-        tables = _open_tables(path, manifest)
-        vectors = Vectors.open(path / VECTORS, tables.owners)
-        text = TextIndex.open(path / TEXT, len(tables))
+        manifest, tables, vectors, text = _open_files(path, check)
         if not isinstance(encoder, Encoder):
             try:
                 encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
@@ -204,10 +214,33 @@ class KnowledgeIndex:
         return self._tables.thumbnail(row)
 
 
-def _open_tables(path: Path, manifest: seal.Manifest) -> Tables:
-    counts = [manifest.counts.get(name) for name in ("documents", "pictures")]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not say how many rows there are; build it again")
-    tables = Tables(path, *counts)  # type: ignore[arg-type]
-    tables.check(manifest.source)
-    return tables
+def _open_files(path: Path, check: str) -> tuple[seal.Manifest, Tables, Vectors, TextIndex]:
+    manifest = seal.read_manifest(path)
+    options = manifest.options.get("vectors")
+    options = options if isinstance(options, dict) else {}
+    required = (*REQUIRED, *(() if options.get("kind") == "flat" else (RAW,)))
+    missing = [name for name in required if name not in manifest.files]
+    if missing:
+        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
+    seal.check_sizes(path, manifest)
+    names, checksum = (*manifest.files, seal.MANIFEST), seal.checksum(path)
+    before = remembered.look(path, names, checksum)
+    large = sum(entry["bytes"] for entry in manifest.files.values()) > ALWAYS_CHECKED
+    full = check == "full" or not large or not remembered.is_remembered(path, before)
+    if full:
+        seal.check_hashes(path, manifest)
+    numbers: list[Any] = [manifest.counts.get(name) for name in ("documents", "pictures")]
+    numbers.append(manifest.encoder.get("dimension"))
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not say how large it is; build the index again")
+    tables = Tables(path, numbers[0], numbers[1])
+    if full:
+        tables.check(manifest.source)
+    vectors = Vectors.open(path, options, tables.owners, numbers[2])
+    text = TextIndex.open(path / TEXT, len(tables))
+    if full:
+        vectors.check(path)
+        text.check(path / TEXT)
+        if large:
+            remembered.remember(path, before, remembered.look(path, names, checksum))
+    return manifest, tables, vectors, text

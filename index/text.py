@@ -5,6 +5,8 @@
 - Everything is indexed; a *query* drops English function words when something else remains.
 - A document that shares no word with the query is no hit. Ties go to the lower row, that is to the smaller document
   id.
+- Files are mapped: opening reads the vocabulary, and a query the postings of its words. Every posting is looked at by
+  `TextIndex.check`, which is part of a full check of an index.
 - `bm25s` builds its vocabulary from a set; ours is sorted, so that the files do not depend on the process.
 """
 
@@ -96,13 +98,27 @@ class TextIndex:
             if any(params.get(name) != value for name, value in _PARAMS.items()) or params["num_docs"] != rows:
                 raise ValueError("its parameters are not ours")
             engine = bm25s.BM25.load(
-                str(folder), mmap=False, load_corpus=False, allow_pickle=False, backend="numpy", csc_backend="numpy"
+                str(folder), mmap=True, load_corpus=False, allow_pickle=False, backend="numpy", csc_backend="numpy"
             )
-            _check(engine, rows)
+            _check_shapes(engine)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
             reason = " ".join(str(error).split())[:120]
             raise IntegrityError(f"{folder} is no BM25 index of {rows} documents ({reason}); build it again") from None
         return cls(engine, rows)
+
+    def check(self, folder: Path) -> None:
+        """Looks at every posting.
+
+        Args:
+            folder: where it was read from, for the message.
+
+        Raises:
+            IntegrityError: one points outside of the index, or scores no number.
+        """
+        if not _sound(self._engine, self._rows):
+            raise IntegrityError(
+                f"{folder} is no BM25 index of {self._rows} documents (its arrays do not fit together); build it again"
+            )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[int, float]]]:
         """Finds documents that share words with the queries.
@@ -126,22 +142,31 @@ class TextIndex:
         return [(int(row), float(scores[row])) for row in best]
 
 
-def _check(engine: Any, rows: int) -> None:
-    """Everything that `bm25s` takes for granted when it scores."""
+def _check_shapes(engine: Any) -> None:
+    """What can be seen without reading the arrays."""
     data, indices, indptr = (engine.scores[name] for name in ("data", "indices", "indptr"))
-    vocabulary = engine.vocab_dict
     sound = (
         data.ndim == indices.ndim == indptr.ndim == 1
         and data.dtype == np.float32
         and np.issubdtype(indices.dtype, np.integer)
         and np.issubdtype(indptr.dtype, np.integer)
         and len(data) == len(indices)
-        and sorted(vocabulary.values()) == list(range(len(indptr) - 1))
+        and len(indptr) == len(engine.vocab_dict) + 1
         and indptr[0] == 0
         and indptr[-1] == len(indices)
+    )
+    if not sound:
+        raise ValueError("its arrays do not fit together")
+
+
+def _sound(engine: Any, rows: int) -> bool:
+    """Everything that `bm25s` takes for granted when it scores."""
+    data, indices, indptr = (engine.scores[name] for name in ("data", "indices", "indptr"))
+    places = engine.vocab_dict.values()
+    return bool(
+        all(type(place) is int for place in places)
+        and sorted(places) == list(range(len(indptr) - 1))
         and (np.diff(indptr) >= 0).all()
         and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < rows))
         and np.isfinite(data).all()
     )
-    if not sound:
-        raise ValueError("its arrays do not fit together")

@@ -187,7 +187,7 @@ def test_a_build_that_breaks_off_leaves_nothing_and_keeps_the_old(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("index.build.Vectors.save", fail)
+    monkeypatch.setattr("index.build.write_vectors", fail)
     for target, force in ((out, True), (tmp_path / "new", False)):
         with pytest.raises(GoGError if isinstance(error, OSError) else type(error)):
             build_index(tiny_source, target, encoder, force=force, progress=False)
