@@ -81,30 +81,58 @@ def build_index(
 
     with seal.publishing(out, force) as folder:
         embedded = _timed(seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress))
-        plan = choose(len(embedded.owners), encoder.dimension, budget)
-        tables = Tables(folder, embedded.documents, len(embedded.owners))
-        vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder, plan))
-        own, reached = _timed(seconds, "measure", lambda: (_measure(tables, vectors, text), measure(vectors)))
-        demand(vectors, reached, budget)
-        options = index_options(encoder, plan.options)
-        counts = {"documents": len(tables), "pictures": len(vectors)}
-        spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
-        fingerprint = seal.index_fingerprint(embedded.source, encoder.fingerprint, options)
-        report = {
-            "fingerprint": fingerprint,
-            "source": str(source.path),
-            "kept": counts,
-            "skipped": embedded.skipped,
-            "documents_without_picture": embedded.bare,
-            "pictures_repeated": embedded.repeated,
-            "recall@1": own,
-            "vectors": _vector_facts(folder, vectors, reached, plan),
-            "batch_size": batch_size,
-            "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
-        }
-        seal.write_report(folder, report)
-        seal.seal(folder, seal.Manifest(fingerprint, embedded.source, spec, options, counts))
+        about = {"source": str(source.path), "batch_size": batch_size}
+        finish(folder, embedded, encoder, budget, about, seconds)
     return out
+
+
+def finish(
+    folder: Path,
+    embedded: Embedded,
+    encoder: Encoder,
+    budget: Budget,
+    about: Mapping[str, Any],
+    seconds: dict[str, float],
+) -> seal.Manifest:
+    """Indexes, measures and seals what embedding left.
+
+    Args:
+        folder: holds the two tables; `publishing` gave it.
+        embedded: what embedding left there.
+        encoder: made the vectors.
+        budget: memory, time and recall of searches by picture.
+        about: what else the report shall say.
+        seconds: of the stages so far; those of these stages are added.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BudgetError: no vector index stays within the budget, or the one that was built finds too little.
+    """
+    plan = choose(len(embedded.owners), encoder.dimension, budget)
+    tables = Tables(folder, embedded.documents, len(embedded.owners))
+    vectors = _timed(seconds, "vectors", lambda: _index_vectors(embedded, folder, plan))
+    text = _timed(seconds, "text", lambda: _index_texts(tables, folder))
+    own, reached = _timed(seconds, "measure", lambda: (_measure(tables, vectors, text), measure(vectors)))
+    demand(vectors, reached, budget)
+    options = index_options(encoder, plan.options)
+    counts = {"documents": len(tables), "pictures": len(vectors)}
+    spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
+    fingerprint = seal.index_fingerprint(embedded.source, encoder.fingerprint, options)
+    report = {
+        "fingerprint": fingerprint,
+        "kept": counts,
+        "skipped": embedded.skipped,
+        "documents_without_picture": embedded.bare,
+        "pictures_repeated": embedded.repeated,
+        "recall@1": own,
+        "vector_index": _vector_facts(folder, vectors, reached, plan),
+        "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
+        **about,
+    }
+    seal.write_report(folder, report)
+    return seal.seal(folder, seal.Manifest(fingerprint, embedded.source, spec, options, counts))
 
 
 def index_options(encoder: Encoder, vectors: Mapping[str, Any] = FLAT_OPTIONS) -> dict[str, Any]:
@@ -118,12 +146,15 @@ def index_options(encoder: Encoder, vectors: Mapping[str, Any] = FLAT_OPTIONS) -
     return {"thumbnail": THUMBNAIL_SIDE, "vectors": dict(vectors), **text}
 
 
-def _index(embedded: Embedded, tables: Tables, folder: Path, plan: Plan) -> tuple[Vectors, TextIndex]:
+def _index_vectors(embedded: Embedded, folder: Path, plan: Plan) -> Vectors:
     write_vectors(embedded.matrix, folder, plan)
-    vectors = Vectors.open(folder, plan.options, embedded.owners, embedded.matrix.shape[1])
+    return Vectors.open(folder, plan.options, embedded.owners, embedded.matrix.shape[1])
+
+
+def _index_texts(tables: Tables, folder: Path) -> TextIndex:
     text = TextIndex.build((title, text) for _, title, text in tables.documents())
     text.save(folder / TEXT)
-    return vectors, text
+    return text
 
 
 def _vector_facts(folder: Path, vectors: Vectors, reached: Measured, plan: Plan) -> dict[str, Any]:

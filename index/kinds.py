@@ -19,7 +19,7 @@ import numpy as np
 
 from index.choose import Plan
 from index.faiss_file import FOURCC, HEADER, INNER_PRODUCT
-from index.vectors import PIECE, RAW, VECTORS, piece, pieces
+from index.vectors import PIECE, RAW, VECTORS, advise, piece, pieces
 
 _HIDDEN = 1 << 20  # what FAISS writes into two unused fields
 _CONSTRUCTION = 80
@@ -88,8 +88,17 @@ def _trained(matrix: np.ndarray, plan: Plan) -> Any:
         index.nprobe = parameters["nprobe"]
     places = np.random.default_rng([parameters["seed"], rows]).choice(rows, trained, replace=False)
     with one_thread():
-        index.train(np.ascontiguousarray(matrix[np.sort(places)], dtype=np.float32))
+        index.train(_rows(matrix, np.sort(places)))
     return index
+
+
+def _rows(matrix: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Some rows, float32; what of a mapped matrix was read on the way is forgotten."""
+    taken = np.empty((len(places), matrix.shape[1]), np.float32)
+    for start in range(0, len(places), PIECE):
+        taken[start : start + PIECE] = matrix[places[start : start + PIECE]]
+        advise(matrix, "MADV_DONTNEED")
+    return taken
 
 
 def _settle(clustering: Any, trained: int, seed: int) -> None:

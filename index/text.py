@@ -73,12 +73,19 @@ class TextIndex:
         import bm25s
 
         # An empty text gets the empty word, which no query holds: bm25s cannot index a document without words.
-        split = [words(title) * TITLE_WEIGHT + words(text) or [""] for title, text in documents]
-        vocabulary = {word: place for place, word in enumerate(sorted({word for each in split for word in each}))}
+        # Words become numbers at once, for a number is shared by all texts that have the word, and a word is not.
+        found: dict[str, int] = {}
+        ids = [
+            [found.setdefault(word, len(found)) for word in words(title) * TITLE_WEIGHT + words(text) or [""]]
+            for title, text in documents
+        ]
+        vocabulary = {word: place for place, word in enumerate(sorted(found))}
+        places = [vocabulary[word] for word in found]
+        for each in ids:
+            each[:] = [places[id] for id in each]
         engine = bm25s.BM25(k1=OPTIONS["k1"], b=OPTIONS["b"], method=OPTIONS["method"])
-        ids = [[vocabulary[word] for word in each] for each in split]
         engine.index((ids, vocabulary), create_empty_token=False, show_progress=False)
-        return cls(engine, len(split))
+        return cls(engine, len(ids))
 
     def save(self, folder: Path) -> None:
         """Writes `FILES` (NumPy arrays and JSON, no pickle)."""

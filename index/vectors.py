@@ -22,11 +22,13 @@ import numpy as np
 
 from index.choose import FLAT_OPTIONS
 from index.errors import IntegrityError
-from index.faiss_file import FOURCC, check_file
+from index.faiss_file import FOURCC, HEADER, check_file
 
 DECIMALS = 5
 VECTORS = "image.faiss"
 RAW = "vectors.f32"
+FLAT_OFFSET = HEADER.size + 8
+"""Where in a flat `image.faiss` the rows begin, which are those of `vectors.f32`."""
 PIECE = 16_384
 """Rows that are worked on at once where all are gone through."""
 
@@ -65,7 +67,11 @@ class Vectors:
             matrix = matrix.reshape(index.ntotal, index.d)
             matrix.flags.writeable = False  # mapped for reading: a write would end the process
         self._rows = matrix
-        self._owned = len(np.unique(self.owners))
+        steps = np.diff(self.owners)
+        ascending = len(steps) == 0 or int(steps.min()) >= 0
+        self._owned = (
+            int(np.count_nonzero(steps)) + 1 if ascending and len(self.owners) else len(set(self.owners.tolist()))
+        )
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -122,7 +128,7 @@ class Vectors:
         if options["kind"] == "flat":
             return cls(index, owners)
         matrix = open_matrix(folder / RAW, rows, dimension)
-        _advise(matrix, "MADV_RANDOM")  # a query reads a few rows here and there
+        advise(matrix, "MADV_RANDOM")  # a query reads a few rows here and there
         return cls(index, owners, options, matrix)
 
     def check(self, folder: Path) -> None:
@@ -242,11 +248,12 @@ def pieces(matrix: np.ndarray) -> Iterator[np.ndarray]:
 def piece(matrix: np.ndarray, start: int) -> np.ndarray:
     """A copy of `PIECE` rows from `start` on, float32; a mapped matrix is told to forget that it was read."""
     copy = np.array(matrix[start : start + PIECE], dtype=np.float32, order="C")
-    _advise(matrix, "MADV_DONTNEED")
+    advise(matrix, "MADV_DONTNEED")
     return copy
 
 
-def _advise(matrix: np.ndarray, advice: str) -> None:
+def advise(matrix: np.ndarray, advice: str) -> None:
+    """Tells the system how a mapped matrix is used; other matrices are left alone."""
     mapped = getattr(matrix, "_mmap", None)
     if mapped is not None and hasattr(mmap, advice):  # not on Windows
         mapped.madvise(getattr(mmap, advice))

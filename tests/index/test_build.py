@@ -104,7 +104,7 @@ def test_a_bad_picture_is_skipped_and_reported_and_shifts_nothing(tiny_index, en
 def test_report_and_manifest_say_what_was_built(tiny_index, tiny_source):
     report = json.loads((tiny_index / "report.json").read_text())
     manifest = json.loads((tiny_index / "manifest.json").read_text())
-    assert set(report["seconds"]) == {"read", "embed", "index", "measure"}
+    assert set(report["seconds"]) == {"read", "embed", "vectors", "text", "measure"}
     assert report["recall@1"] == {"picture": 1.0, "pictures_measured": 12, "title": 1.0, "titles_measured": 12}
     assert report["skipped"] == [] and report["source"] == str(tiny_source)
     assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 2

@@ -104,7 +104,7 @@ def test_a_build_obeys_and_refuses_and_says_what_it_reached(tiny_encoder, tmp_pa
     assert "400 documents; with a picture each: vectors: flat (exact" in capsys.readouterr().err
     budget = Budget(kind="ivf-sq8", nprobe=4)
     path = build_index(source, tmp_path / "ivf", encoder, progress=False, budget=budget)
-    report = json.loads((path / "report.json").read_text())["vectors"]
+    report = json.loads((path / "report.json").read_text())["vector_index"]
     assert report["options"]["kind"] == "ivf-sq8" and report["options"]["nprobe"] == 4
     assert report["recall@10"] >= 0.95 and report["query_ms"]["median"] > 0
     assert report["memory_bytes"]["image.faiss"] == (path / "image.faiss").stat().st_size
