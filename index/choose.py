@@ -30,13 +30,17 @@ FEW = 10_000
 TRAINABLE = 256
 """Below this there is nothing to train with: `flat`, whatever was asked for."""
 SEED = 2026
+GRAPH_ROWS = 10_000_000
+"""Beyond this a graph takes days to build, for one thread must do it."""
 QUERY_MS = 10.0
 """What one query may take where nothing is said, for kinds that can choose."""
+LEAST_LISTS = 4
+"""Fewer lists than this are not worth looking at."""
 
 # Measured on one core at 512 dimensions: bytes scanned in a millisecond, and what a query costs beside scanning.
 _SCAN = {"flat": 8e6, "ivf-sq8": 4e6, "ivf-pq": 0.8e6}
 _BESIDE_MS = 0.5
-_HNSW_MS = 1.0
+_HNSW_MS = 0.5
 _TRAIN_PER_LIST = 64
 _LINKS = 32
 _DEFAULT_RESCORE = {"ivf-sq8": 4, "ivf-pq": 10, "hnsw": 4}
@@ -48,7 +52,7 @@ class Budget:
 
     Attributes:
         memory: bytes for searches at full speed; None: any.
-        query_ms: milliseconds for one query on one core; None: any for `flat`, `QUERY_MS` for the others.
+        query_ms: milliseconds for one query on one core; None: any, and lists are probed as for `QUERY_MS`.
         recall: recall@10 that the index must reach to be sealed.
         kind: one of `KINDS`, or `auto`.
         nprobe: lists to probe (`hnsw`: candidates to keep); None: as the time allows.
@@ -155,17 +159,14 @@ def _decisions(rows: int, budget: Budget) -> Iterator[tuple[str, str]]:
         yield "flat", "nothing may be missed"
     if budget.recall < 1:
         yield "ivf-sq8", "inverted lists over 8-bit vectors"
-        yield "hnsw", "a graph, for a few lists take too long"
+        if rows <= GRAPH_ROWS:
+            yield "hnsw", f"a graph, for even {LEAST_LISTS} lists take too long"
         yield "ivf-pq", "inverted lists over product codes, for memory is short"
 
 
 def _within(plan: Plan, budget: Budget) -> bool:
-    allowed = budget.query_ms if budget.query_ms is not None else (None if plan.kind == "flat" else QUERY_MS)
-    if budget.nprobe is not None:
-        allowed = None  # whoever says how many lists to probe has decided on the time
-    return (budget.memory is None or plan.search_bytes <= budget.memory) and (
-        allowed is None or plan.query_ms <= allowed
-    )
+    quick = budget.query_ms is None or plan.query_ms <= budget.query_ms
+    return quick and (budget.memory is None or plan.search_bytes <= budget.memory)
 
 
 def _needs(plan: Plan) -> str:
@@ -191,7 +192,7 @@ def _plan(kind: str, rows: int, dimension: int, budget: Budget, why: str) -> Pla
     coarse = 4 * lists * dimension / _SCAN["flat"] + _BESIDE_MS
     # Lists differ in length and estimates in machines: half of the time is kept back.
     allowed = (budget.query_ms if budget.query_ms is not None else QUERY_MS) / 2
-    nprobe = min(lists, budget.nprobe or _power(max(1.0, (allowed - coarse) / per_list)))
+    nprobe = min(lists, budget.nprobe or _power(max(LEAST_LISTS, (allowed - coarse) / per_list)))
     trained = min(rows, _TRAIN_PER_LIST * max(lists, TRAINABLE))
     parameters = {"lists": lists, "nprobe": nprobe, "trained": trained, **common}
     if kind == "ivf-pq":

@@ -154,7 +154,7 @@ class Vectors:
                 ids = faiss.rev_swig_ptr(lists.get_ids(place), size) if size else np.zeros(0, np.int64)
                 if len(ids) and not 0 <= ids.min() <= ids.max() < len(seen):
                     break
-                np.add.at(seen, ids, 1)
+                seen[ids] += 1  # one that comes twice leaves another out
             if not (seen == 1).all():
                 raise IntegrityError(f"index {folder}: a picture is not in one inverted list; build the index again")
 
