@@ -1,7 +1,8 @@
 """What an index costs as it grows: building, memory, opening, searching, from ten thousand pictures to ten million.
 
     python -m benchmarks.index_scale                       # 10^4, 10^5, 10^6 pictures, exact and inverted lists
-    python -m benchmarks.index_scale --largest 7           # and 10^7: 26 GB of disk below --work, about an hour
+    python -m benchmarks.index_scale --largest 7           # and 10^7: 26 GB of disk below --work, more than an hour
+    python -m benchmarks.index_scale --smallest 7 --largest 7 --add     # 10^7 alone, beside what is measured already
     python -m benchmarks.index_scale --largest 5 --kinds flat,ivf-sq8,ivf-pq,hnsw
 
 Decisions: every index is made in one process and opened in another (`benchmarks.synthetic_index`). Their peak memory is
@@ -122,6 +123,27 @@ def ratios(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def kept(file: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """What an earlier run left, if it measured vectors of the same kind.
+
+    Raises:
+        GoGError: there is no such file, or its vectors were others.
+    """
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        same = all(found["options"][name] == getattr(options, name) for name in ("dimension", "seed", "queries"))
+        results = list(found["results"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GoGError(f"--add needs what an earlier run left: {file} cannot be read ({error})") from None
+    if not same:
+        raise GoGError(f"--add: {file} was measured with another --dimension, --seed or --queries; leave --add out")
+    return results
+
+
+def _place(one: dict[str, Any]) -> tuple[int, int]:
+    return one["rows"], KINDS.index(one["kind"])
+
+
 def plot(results: list[dict[str, Any]], dimension: int, file: Path) -> None:
     """Draws the curves: building, memory, opening and searching over the number of pictures."""
     import matplotlib
@@ -162,6 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--queries", type=positive, default=200, help="asked of each index (default: %(default)s)")
     parser.add_argument("--seed", type=natural, default=0, help="of the vectors (default: 0)")
     parser.add_argument("--work", help="folder for the indexes, removed after each (default: a temporary one)")
+    parser.add_argument("--add", action="store_true", help="keep what scale.json holds of other sizes and kinds")
     parser.add_argument("--out", default="docs/results/index", help="folder of scale.json and scale.png")
     options = parser.parse_args(argv)
     kinds = [each.strip() for each in options.kinds.split(",") if each.strip()]
@@ -170,13 +193,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
 
-    results: list[dict[str, Any]] = []
+    results = kept(out / "scale.json", options) if options.add else []
     with tempfile.TemporaryDirectory(dir=options.work, prefix="index-scale-") as work:
         for exponent in range(options.smallest, options.largest + 1):
             for kind in kinds:
                 if kind == "flat" and exponent > EXACT_TO:
                     continue
-                results.append(measure(exponent, kind, options, Path(work)))
+                done = measure(exponent, kind, options, Path(work))
+                results = sorted([*(one for one in results if _place(one) != _place(done)), done], key=_place)
                 print(f"10^{exponent} {kind} done", file=sys.stderr, flush=True)
                 facts = run_facts("benchmarks.index_scale", argv, options)
                 write_json(out / "scale.json", {**facts, "results": results, "ratios": ratios(results)})
