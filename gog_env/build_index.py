@@ -42,6 +42,14 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="pictures at once (default: 64)")
     options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
     options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
+    options.add_argument("--max-memory", metavar="SIZE", help="memory for searches by picture, as 4GB (default: any)")
+    options.add_argument("--max-query-ms", type=float, metavar="MS", help="time of a search by picture on one core")
+    options.add_argument(
+        "--min-recall", type=float, default=0.95, metavar="R", help="recall@10 to reach (default: 0.95)"
+    )
+    kinds = ("auto", "flat", "ivf-sq8", "ivf-pq", "hnsw")
+    options.add_argument("--kind", choices=kinds, default="auto", help="vector index (default: as the budgets say)")
+    options.add_argument("--nprobe", type=_positive, metavar="N", help="lists to probe (default: as the time allows)")
     options.add_argument("--force", action="store_true", help="replace the index at --out")
     options.add_argument("--quiet", action="store_true", help="no progress bar")
     return options
@@ -63,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not source.expanduser().exists():  # before torch is imported, which takes seconds
         raise SourceError(f"source {source} does not exist; name a folder with metadata.jsonl, or a .jsonl or .parquet")
 
+    from index.choose import Budget, parse_bytes
+
+    memory = parse_bytes(options.max_memory) if options.max_memory else None
+    budget = Budget(memory, options.max_query_ms, options.min_recall, options.kind, options.nprobe)
+
     from index.build import build_index
 
     if options.threads:
@@ -80,6 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         force=options.force,
         progress=not options.quiet,
         device=options.device,
+        budget=budget,
     )
     report = json.loads((path / "report.json").read_text(encoding="utf-8"))
     for skipped in report["skipped"] if options.quiet else ():
@@ -87,6 +101,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept, recall = report["kept"], report["recall@1"]
     found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
     print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
+    vectors = report["vector_index"]
+    if vectors["recall@10"] is not None:
+        reached = f"recall@10 {vectors['recall@10']:.3f}, {vectors['query_ms']['median']:.2f} ms a query on one core"
+        print(f"vectors: {vectors['options']['kind']}, {reached}")
     print(f"fingerprint {report['fingerprint']}")
     print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
     return 0

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from index.errors import EncoderError, GoGError, IntegrityError, ModelError, SourceError, TaskError
+from index.errors import BudgetError, EncoderError, GoGError, IntegrityError, ModelError, SourceError, TaskError
 
 if TYPE_CHECKING:
     from index.build import build_index
+    from index.choose import Budget
     from index.encoder import Encoder, load_encoder
     from index.knowledge import Hit, KnowledgeIndex
     from index.records import Document, Source, read_source
 
 __all__ = [
+    "Budget",
+    "BudgetError",
     "Document",
     "Encoder",
     "EncoderError",
@@ -33,6 +36,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Budget": "index.choose",
     "Document": "index.records",
     "Encoder": "index.encoder",
     "Hit": "index.knowledge",

@@ -31,6 +31,10 @@ class IntegrityError(GoGError):
     """A sealed index is missing files, truncated, altered or of an unknown format."""
 
 
+class BudgetError(GoGError):
+    """What a user allows (memory, time) and demands (recall) of an index cannot be had together."""
+
+
 class TaskError(GoGError):
     """Tasks cannot be read, or do not fit the index that they are asked against."""
 

@@ -1,38 +1,37 @@
 """A sealed index, opened: pictures and words in, documents out.
 
-- Nothing is served before the seal has been checked, files hashed before their libraries read them, and the content
-  hashed again into the fingerprint that the manifest claims.
+- Nothing is served before the seal has been checked: files are hashed before their libraries read them, and the
+  content is hashed again into the fingerprint that the manifest claims. A large index that has not changed since it was
+  checked is remembered (`index.remembered`), and opened in the time that mapping its files takes.
 - Rows are in the order of document ids, so "ties by id" is "ties by row" everywhere below.
-- Thumbnails are read from disk when asked for; everything else is in memory. Reading from several threads is safe.
+- Documents, texts and thumbnails are read from mapped files when asked for. Reading from several threads is safe.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import io
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from index import seal
+from index import remembered, seal
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
 from index.images import open_picture
-from index.records import Document, PictureRef, document_hash, source_fingerprint
+from index.records import Document, PictureRef
+from index.tables import DOCUMENTS, PICTURES, Tables
 from index.text import FILES, TextIndex
-from index.vectors import Vectors, fuse
+from index.vectors import RAW, VECTORS, Vectors, fuse
 
-DOCUMENTS = "documents.parquet"
-PICTURES = "pictures.parquet"
-VECTORS = "image.faiss"
 TEXT = "text"
 REQUIRED = (DOCUMENTS, PICTURES, VECTORS, *(f"{TEXT}/{name}" for name in FILES))
 FUSION_DEPTH = 100
+CHECKS = ("full", "remembered")
+ALWAYS_CHECKED = 64 << 20
+"""Indexes of up to so many bytes are checked in full at every opening, which takes a fraction of a second."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +57,7 @@ class KnowledgeIndex:
     """Knowledge that any crop and any query can be searched in, offline and deterministically."""
 
     def __init__(
-        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: _Tables, vectors: Vectors, text: TextIndex
+        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: Tables, vectors: Vectors, text: TextIndex
     ) -> None:
         """Use `KnowledgeIndex.open`."""
         self.path = path
@@ -67,33 +66,34 @@ class KnowledgeIndex:
         self._tables = tables
         self._vectors = vectors
         self._text = text
-        self._rows = {id: row for row, id in enumerate(tables.ids)}
-        self._picture_rows = {id: row for row, id in enumerate(tables.picture_ids)}
-        self._pictures_of: dict[int, list[int]] = defaultdict(list)
-        for row, owner in enumerate(vectors.owners.tolist()):
-            self._pictures_of[owner].append(row)
-        self._group = functools.lru_cache(maxsize=64)(self._read_group)
 
     @classmethod
-    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
+    def open(
+        cls, path: str | Path, encoder: Encoder | str | Path | None = None, check: str = "remembered"
+    ) -> KnowledgeIndex:
         """Checks a sealed index and opens it.
+
+        Two things are checked before anything is served: that every file is the one that the manifest names (by
+        SHA-256), and that what is in the files is sound and the documents are those of the fingerprint. Both take time
+        in proportion to the index.
 
         Args:
             path: the folder that `python -m gog_env.build_index` wrote.
             encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
+            check: `full`: always check everything. `remembered`: an index of more than 64 MiB that this user has
+                checked before, and whose files have not been touched since (by device, inode, size, mtime and ctime),
+                is only checked for the manifest, the sizes and the headers; smaller ones are always checked in full.
+                A disk that decays without anybody writing, or somebody who can turn back the clock, escapes the
+                second; `index.remembered` says more.
 
         Raises:
             IntegrityError: a file is missing, truncated or altered, or the format is unknown.
             EncoderError: the encoder is not there, or is not the one that the index was made with.
         """
+        if check not in CHECKS:
+            raise ValueError(f"check is {check!r}; choose {' or '.join(CHECKS)}")
         path = Path(path).expanduser()
-        manifest = seal.verify(path)
-        missing = [name for name in REQUIRED if name not in manifest.files]
-        if missing:
-            raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
-        tables = _read_tables(path, manifest)
-        vectors = Vectors.open(path / VECTORS, np.asarray(tables.owners, dtype=np.int64))
-        text = TextIndex.open(path / TEXT, len(tables.ids))
+        manifest, tables, vectors, text = _open_files(path, check)
         if not isinstance(encoder, Encoder):
             try:
                 encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
@@ -115,10 +115,10 @@ class KnowledgeIndex:
         return self.manifest.fingerprint
 
     def __len__(self) -> int:
-        return len(self._tables.ids)
+        return len(self._tables)
 
     def __contains__(self, document_id: object) -> bool:
-        return document_id in self._rows
+        return self._tables.row(document_id) is not None
 
     def __repr__(self) -> str:
         return f"KnowledgeIndex({str(self.path)!r}, {len(self)} documents, {self.fingerprint[:12]})"
@@ -130,12 +130,12 @@ class KnowledgeIndex:
         return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
 
     def ids(self) -> tuple[str, ...]:
-        """Ids of all documents, sorted."""
-        return self._tables.ids
+        """Ids of all documents, sorted; read from disk at every call."""
+        return self._tables.ids()
 
     def picture_ids(self, document_id: str) -> tuple[str, ...]:
         """Ids of a document's pictures, in the order of the source; those that could not be read are left out."""
-        return tuple(self._tables.picture_ids[row] for row in self._pictures_of.get(self._row(document_id), ()))
+        return tuple(map(self._tables.picture_id, self._tables.pictures_of(self._row(document_id))))
 
     def document(self, document_id: str) -> Document:
         """A document; its pictures open as thumbnails, for the originals stay in the source.
@@ -147,7 +147,7 @@ class KnowledgeIndex:
         pictures = tuple(
             PictureRef(id, f"thumbnail {id}", functools.partial(self._png, id)) for id in self.picture_ids(document_id)
         )
-        return Document(document_id, self._tables.titles[row], self._tables.texts[row], pictures)
+        return Document(document_id, self._tables.title(row), self._tables.text(row), pictures)
 
     def thumbnail(self, picture_id: str) -> Image.Image:
         """A picture as RGB, its longest side at most 96 pixels.
@@ -197,81 +197,50 @@ class KnowledgeIndex:
     def _hit(self, row: int, score: float, picture: int | None = None) -> Hit:
         tables = self._tables
         if picture is None:
-            picture = next(iter(self._pictures_of.get(row, ())), None)
-        picture_id = None if picture is None else tables.picture_ids[picture]
-        return Hit(tables.ids[row], tables.titles[row], tables.texts[row], score, picture_id)
+            picture = next(iter(tables.pictures_of(row)), None)
+        picture_id = None if picture is None else tables.picture_id(picture)
+        return Hit(tables.id(row), tables.title(row), tables.text(row), score, picture_id)
 
     def _row(self, document_id: str) -> int:
-        try:
-            return self._rows[document_id]
-        except KeyError:
-            raise KeyError(f"index {self.path} has no document {document_id!r}") from None
+        row = self._tables.row(document_id)
+        if row is None:
+            raise KeyError(f"index {self.path} has no document {document_id!r}")
+        return row
 
     def _png(self, picture_id: str) -> bytes:
-        if picture_id not in self._picture_rows:
+        row = self._tables.picture_row(picture_id)
+        if row is None:
             raise KeyError(f"index {self.path} has no picture {picture_id!r}")
-        row = self._picture_rows[picture_id]
-        size = self._tables.group_size
-        return self._group(row // size)[row % size]
-
-    def _read_group(self, group: int) -> list[bytes]:
-        import pyarrow.parquet as parquet
-
-        with parquet.ParquetFile(self.path / PICTURES) as file:
-            return file.read_row_group(group, columns=["thumbnail"]).column("thumbnail").to_pylist()
+        return self._tables.thumbnail(row)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tables:
-    """What of the two Parquet files is kept in memory; one entry a document, or one a picture."""
-
-    ids: tuple[str, ...]
-    titles: tuple[str, ...]
-    texts: tuple[str, ...]
-    picture_ids: tuple[str, ...]
-    owners: tuple[int, ...]
-    group_size: int
-
-
-def _read_tables(path: Path, manifest: seal.Manifest) -> _Tables:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        documents = parquet.read_table(path / DOCUMENTS, columns=["id", "title", "text"]).to_pydict()
-        pictures = parquet.read_table(path / PICTURES, columns=["id", "document", "sha256"]).to_pydict()
-        with parquet.ParquetFile(path / PICTURES) as file:
-            group_size = file.metadata.row_group(0).num_rows if file.metadata.num_row_groups else 1
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise IntegrityError(f"index {path}: its tables cannot be read ({reason}); build the index again") from None
-    tables = _Tables(
-        tuple(documents["id"]),
-        tuple(documents["title"]),
-        tuple(documents["text"]),
-        tuple(pictures["id"]),
-        tuple(pictures["document"]),
-        group_size,
-    )
-    counts = {"documents": len(tables.ids), "pictures": len(tables.picture_ids)}
-    of: dict[int, list[str]] = defaultdict(list)
-    for owner, digest in zip(tables.owners, pictures["sha256"], strict=True):
-        of[owner].append(digest)
-    hashes = (
-        (id, document_hash(Document(id, title, text), of.get(row, ())))
-        for row, (id, title, text) in enumerate(zip(tables.ids, tables.titles, tables.texts, strict=True))
-    )
-    sound = dict(manifest.counts) == counts and list(tables.ids) == sorted(set(tables.ids))
-    sound = sound and all(0 <= owner < len(tables.ids) for owner in of)
-    if not sound or source_fingerprint(hashes) != manifest.source:
-        raise IntegrityError(f"index {path}: its documents are not those of its manifest; build the index again")
-    return tables
-
-
-def thumbnail_png(picture: Image.Image, side: int = 96) -> bytes:
-    """A picture as PNG, shrunk to a longest side of `side` pixels, never enlarged."""
-    small = picture.copy()
-    small.thumbnail((side, side), Image.Resampling.BICUBIC)
-    data = io.BytesIO()
-    small.save(data, "PNG")
-    return data.getvalue()
+def _open_files(path: Path, check: str) -> tuple[seal.Manifest, Tables, Vectors, TextIndex]:
+    manifest = seal.read_manifest(path)
+    options = manifest.options.get("vectors")
+    options = options if isinstance(options, dict) else {}
+    required = (*REQUIRED, *(() if options.get("kind") == "flat" else (RAW,)))
+    missing = [name for name in required if name not in manifest.files]
+    if missing:
+        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
+    seal.check_sizes(path, manifest)
+    names, checksum = (*manifest.files, seal.MANIFEST), seal.checksum(path)
+    before = remembered.look(path, names, checksum)
+    large = sum(entry["bytes"] for entry in manifest.files.values()) > ALWAYS_CHECKED
+    full = check == "full" or not large or not remembered.is_remembered(path, before)
+    if full:
+        seal.check_hashes(path, manifest)
+    numbers: list[Any] = [manifest.counts.get(name) for name in ("documents", "pictures")]
+    numbers.append(manifest.encoder.get("dimension"))
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not say how large it is; build the index again")
+    tables = Tables(path, numbers[0], numbers[1])
+    if full:
+        tables.check(manifest.source)
+    vectors = Vectors.open(path, options, tables.owners, numbers[2])
+    text = TextIndex.open(path / TEXT, len(tables))
+    if full:
+        vectors.check(path)
+        text.check(path / TEXT)
+        if large:
+            remembered.remember(path, before, remembered.look(path, names, checksum))
+    return manifest, tables, vectors, text

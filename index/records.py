@@ -129,10 +129,19 @@ def document_hash(document: Document, pictures: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def source_fingerprint(hashes: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 (hex) of (id, document hash) pairs, sorted by id: the same in whatever order rows were listed."""
-    content = json.dumps(sorted(hashes), ensure_ascii=False)
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+def source_fingerprint(hashes: Iterable[tuple[str, str]], ordered: bool = False) -> str:
+    """SHA-256 (hex) of (id, document hash) pairs, sorted by id: the same in whatever order rows were listed.
+
+    Args:
+        hashes: the pairs.
+        ordered: they come sorted, and need not be held in memory.
+    """
+    digest, separator = hashlib.sha256(b"["), b""
+    for pair in hashes if ordered else sorted(hashes):
+        digest.update(separator + json.dumps(pair, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        separator = b", "
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _pixels(document: Document) -> Iterator[str]:

@@ -26,10 +26,11 @@ from typing import Any
 from index.errors import GoGError, IntegrityError
 
 FORMAT = "gog-index"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 REPORT = "report.json"
-KNOWN = frozenset({MANIFEST, REPORT, "documents.parquet", "pictures.parquet", "image.faiss", "text", ".DS_Store"})
+_TABLES = {"documents.arrow", "pictures.arrow", "documents.parquet", "pictures.parquet"}  # Parquet: version 1
+KNOWN = frozenset({MANIFEST, REPORT, *_TABLES, "image.faiss", "vectors.f32", "text", ".DS_Store"})
 _LIBRARIES = ("bm25s", "datasets", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
 _AGAIN = "build the index again (python -m gog_env.build_index ... --force)"
 
@@ -100,6 +101,17 @@ def verify(path: str | Path) -> Manifest:
     """
     path = Path(path)
     manifest = read_manifest(path)
+    check_sizes(path, manifest)
+    check_hashes(path, manifest)
+    return manifest
+
+
+def check_sizes(path: Path, manifest: Manifest) -> None:
+    """Checks that every file is there with its size, and the report's checksum.
+
+    Raises:
+        IntegrityError: as `verify`.
+    """
     for name, expected in manifest.files.items():
         file = path / name
         if not file.is_file():
@@ -109,11 +121,27 @@ def verify(path: str | Path) -> Manifest:
             raise IntegrityError(
                 f"index {path}: {name} has {size} bytes instead of {expected['bytes']}; {_AGAIN} or restore the file"
             )
+    _read_stamped(path, REPORT)
+
+
+def check_hashes(path: Path, manifest: Manifest) -> None:
+    """Checks every file's hash.
+
+    Raises:
+        IntegrityError: as `verify`.
+    """
     for name, expected in manifest.files.items():
         if file_facts(path / name)["sha256"] != expected["sha256"]:
             raise IntegrityError(f"index {path}: {name} has been altered (its SHA-256 differs); {_AGAIN} or restore it")
-    _read_stamped(path, REPORT)
-    return manifest
+
+
+def checksum(path: Path) -> str:
+    """The checksum that a folder's manifest carries of itself.
+
+    Raises:
+        IntegrityError: the manifest cannot be read.
+    """
+    return str(_read_json(path, MANIFEST).get("checksum"))
 
 
 def read_manifest(path: str | Path) -> Manifest:

@@ -5,6 +5,8 @@
 - Everything is indexed; a *query* drops English function words when something else remains.
 - A document that shares no word with the query is no hit. Ties go to the lower row, that is to the smaller document
   id.
+- Files are mapped: opening reads the vocabulary, and a query the postings of its words. Every posting is looked at by
+  `TextIndex.check`, which is part of a full check of an index.
 - `bm25s` builds its vocabulary from a set; ours is sorted, so that the files do not depend on the process.
 """
 
@@ -71,12 +73,19 @@ class TextIndex:
         import bm25s
 
         # An empty text gets the empty word, which no query holds: bm25s cannot index a document without words.
-        split = [words(title) * TITLE_WEIGHT + words(text) or [""] for title, text in documents]
-        vocabulary = {word: place for place, word in enumerate(sorted({word for each in split for word in each}))}
+        # Words become numbers at once, for a number is shared by all texts that have the word, and a word is not.
+        found: dict[str, int] = {}
+        ids = [
+            [found.setdefault(word, len(found)) for word in words(title) * TITLE_WEIGHT + words(text) or [""]]
+            for title, text in documents
+        ]
+        vocabulary = {word: place for place, word in enumerate(sorted(found))}
+        places = [vocabulary[word] for word in found]
+        for each in ids:
+            each[:] = [places[id] for id in each]
         engine = bm25s.BM25(k1=OPTIONS["k1"], b=OPTIONS["b"], method=OPTIONS["method"])
-        ids = [[vocabulary[word] for word in each] for each in split]
         engine.index((ids, vocabulary), create_empty_token=False, show_progress=False)
-        return cls(engine, len(split))
+        return cls(engine, len(ids))
 
     def save(self, folder: Path) -> None:
         """Writes `FILES` (NumPy arrays and JSON, no pickle)."""
@@ -96,13 +105,27 @@ class TextIndex:
             if any(params.get(name) != value for name, value in _PARAMS.items()) or params["num_docs"] != rows:
                 raise ValueError("its parameters are not ours")
             engine = bm25s.BM25.load(
-                str(folder), mmap=False, load_corpus=False, allow_pickle=False, backend="numpy", csc_backend="numpy"
+                str(folder), mmap=True, load_corpus=False, allow_pickle=False, backend="numpy", csc_backend="numpy"
             )
-            _check(engine, rows)
+            _check_shapes(engine)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
             reason = " ".join(str(error).split())[:120]
             raise IntegrityError(f"{folder} is no BM25 index of {rows} documents ({reason}); build it again") from None
         return cls(engine, rows)
+
+    def check(self, folder: Path) -> None:
+        """Looks at every posting.
+
+        Args:
+            folder: where it was read from, for the message.
+
+        Raises:
+            IntegrityError: one points outside of the index, or scores no number.
+        """
+        if not _sound(self._engine, self._rows):
+            raise IntegrityError(
+                f"{folder} is no BM25 index of {self._rows} documents (its arrays do not fit together); build it again"
+            )
 
     def search(self, queries: Sequence[str], k: int) -> list[list[tuple[int, float]]]:
         """Finds documents that share words with the queries.
@@ -126,22 +149,31 @@ class TextIndex:
         return [(int(row), float(scores[row])) for row in best]
 
 
-def _check(engine: Any, rows: int) -> None:
-    """Everything that `bm25s` takes for granted when it scores."""
+def _check_shapes(engine: Any) -> None:
+    """What can be seen without reading the arrays."""
     data, indices, indptr = (engine.scores[name] for name in ("data", "indices", "indptr"))
-    vocabulary = engine.vocab_dict
     sound = (
         data.ndim == indices.ndim == indptr.ndim == 1
         and data.dtype == np.float32
         and np.issubdtype(indices.dtype, np.integer)
         and np.issubdtype(indptr.dtype, np.integer)
         and len(data) == len(indices)
-        and sorted(vocabulary.values()) == list(range(len(indptr) - 1))
+        and len(indptr) == len(engine.vocab_dict) + 1
         and indptr[0] == 0
         and indptr[-1] == len(indices)
+    )
+    if not sound:
+        raise ValueError("its arrays do not fit together")
+
+
+def _sound(engine: Any, rows: int) -> bool:
+    """Everything that `bm25s` takes for granted when it scores."""
+    data, indices, indptr = (engine.scores[name] for name in ("data", "indices", "indptr"))
+    places = engine.vocab_dict.values()
+    return bool(
+        all(type(place) is int for place in places)
+        and sorted(places) == list(range(len(indptr) - 1))
         and (np.diff(indptr) >= 0).all()
         and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < rows))
         and np.isfinite(data).all()
     )
-    if not sound:
-        raise ValueError("its arrays do not fit together")

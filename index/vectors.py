@@ -1,26 +1,36 @@
-"""Exact nearest pictures on FAISS: inner product over unit vectors, a document ranked by its best picture.
+"""Nearest pictures on FAISS: inner product over unit vectors, a document ranked by its best picture.
 
-- `IndexFlatIP` is exact, deterministic, and right up to about a million vectors.
 - FAISS proposes candidates; their scores are computed again in float64, row by row, so that the same pair scores
-  the same wherever it stands in a matrix. Scores are rounded to 1e-5, which is what batch size and threads may move
-  them by at most, and ties go to the lower row, that is to the smaller document id.
-- A file's header and size are checked here before FAISS, which trusts them, reads it.
+  the same wherever it stands in a matrix, and in whatever kind of index. Scores are rounded to 1e-5, which is what
+  batch size and threads may move them by at most, and ties go to the lower row, that is to the smaller document id.
+- `flat` proposes everything that could matter: its hits are those of the definition. The other kinds (`index.choose`)
+  may miss a document that belongs among the hits; what they do return has its exact score and its place among the
+  others. The share that they find is measured at the build (recall@10 in `report.json`).
+- Files are mapped, not read. A file's counts are checked before FAISS, which trusts them, sees it.
+- As many hits come back as there are documents with pictures, up to `k`: kinds that run dry look further. A query that
+  is not finite, or zero, has no direction and is near nothing: it gets no hits.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
+import mmap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from index.choose import FLAT_OPTIONS
 from index.errors import IntegrityError
+from index.faiss_file import FOURCC, HEADER, check_file
 
 DECIMALS = 5
-_HEADER = struct.Struct("<4siqqq?iQ")  # fourcc, dimension, rows, two unused, trained, metric, number of floats
-_INNER_PRODUCT = 0
+VECTORS = "image.faiss"
+RAW = "vectors.f32"
+FLAT_OFFSET = HEADER.size + 8
+"""Where in a flat `image.faiss` the rows begin, which are those of `vectors.f32`."""
+PIECE = 16_384
+"""Rows that are worked on at once where all are gone through."""
 
 
 class Vectors:
@@ -28,19 +38,39 @@ class Vectors:
 
     Attributes:
         owners: int64 (pictures,): the row of the document that each picture belongs to.
+        options: `kind` and its parameters, see `index.choose.Plan`.
     """
 
-    def __init__(self, index: Any, owners: np.ndarray) -> None:
-        """Takes a FAISS `IndexFlatIP` whose rows `owners` describes."""
+    def __init__(
+        self,
+        index: Any,
+        owners: np.ndarray,
+        options: Mapping[str, Any] = FLAT_OPTIONS,
+        matrix: np.ndarray | None = None,
+    ) -> None:
+        """Takes a FAISS index of inner products.
+
+        Args:
+            index: of the kind that `options` names; it must not change any more.
+            owners: describes its rows.
+            options: the kind and its parameters.
+            matrix: its rows; None: those in a flat index.
+        """
         import faiss
 
-        self._index = index
         self.owners = np.asarray(owners, dtype=np.int64)
-        floats = index.ntotal * index.d
-        self._rows = (
-            faiss.rev_swig_ptr(index.get_xb(), floats).reshape(index.ntotal, index.d)
-            if floats
-            else np.zeros((0, index.d), np.float32)
+        self.options = dict(options)
+        self._index = index
+        if matrix is None:
+            floats = index.ntotal * index.d
+            matrix = faiss.rev_swig_ptr(index.get_xb(), floats) if floats else np.zeros(0, np.float32)
+            matrix = matrix.reshape(index.ntotal, index.d)
+            matrix.flags.writeable = False  # mapped for reading: a write would end the process
+        self._rows = matrix
+        steps = np.diff(self.owners)
+        ascending = len(steps) == 0 or int(steps.min()) >= 0
+        self._owned = (
+            int(np.count_nonzero(steps)) + 1 if ascending and len(self.owners) else len(set(self.owners.tolist()))
         )
 
     def __len__(self) -> int:
@@ -56,9 +86,14 @@ class Vectors:
         """float32 (pictures, dimension): a view, not to be written to."""
         return self._rows
 
+    @property
+    def exact(self) -> bool:
+        """Whether nothing can be missed."""
+        return self.options["kind"] == "flat"
+
     @classmethod
     def build(cls, matrix: np.ndarray, owners: np.ndarray) -> Vectors:
-        """Indexes float32 (pictures, dimension) unit vectors."""
+        """Indexes float32 (pictures, dimension) unit vectors exactly, in memory; see `index.kinds` for files."""
         import faiss
 
         index = faiss.IndexFlatIP(matrix.shape[1])
@@ -66,28 +101,62 @@ class Vectors:
             index.add(np.ascontiguousarray(matrix, dtype=np.float32))
         return cls(index, owners)
 
-    def save(self, path: Path) -> None:
-        """Writes FAISS's own format."""
-        import faiss
-
-        faiss.write_index(self._index, str(path))
-
     @classmethod
-    def open(cls, path: Path, owners: np.ndarray) -> Vectors:
-        """Reads a file whose hash has been checked.
+    def open(cls, folder: Path, options: Mapping[str, Any], owners: np.ndarray, dimension: int) -> Vectors:
+        """Maps files whose hashes have been checked.
+
+        Args:
+            folder: holds `image.faiss`, and `vectors.f32` unless the kind is flat.
+            options: the kind and its parameters, as the manifest says.
+            owners: int64 (pictures,).
+            dimension: of a vector.
 
         Raises:
-            IntegrityError: it is not a flat inner-product index of as many rows as there are owners.
+            IntegrityError: they are not what `options`, `owners` and `dimension` say.
         """
         import faiss
 
-        data = path.read_bytes()
-        if len(data) >= _HEADER.size:
-            fourcc, dimension, rows, _, _, _, metric, floats = _HEADER.unpack_from(data)
-            sound = fourcc == b"IxFI" and metric == _INNER_PRODUCT and 0 < dimension and 0 <= rows
-            if sound and floats == rows * dimension and len(data) == _HEADER.size + 4 * floats and rows == len(owners):
-                return cls(faiss.deserialize_index(np.frombuffer(data, dtype=np.uint8)), owners)
-        raise IntegrityError(f"{path} is not a flat FAISS index of {len(owners)} pictures; build the index again")
+        file, rows = folder / VECTORS, len(owners)
+        if options.get("kind") not in FOURCC:
+            raise IntegrityError(f"{file} is of an unknown kind, {options.get('kind')!r}; build the index again")
+        check_file(file, options["kind"], rows, dimension, options)
+        try:
+            index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-120:]
+            raise IntegrityError(f"{file} cannot be read by FAISS ({reason}); build the index again") from None
+        if options["kind"] == "flat":
+            return cls(index, owners)
+        matrix = open_matrix(folder / RAW, rows, dimension)
+        advise(matrix, "MADV_RANDOM")  # a query reads a few rows here and there
+        return cls(index, owners, options, matrix)
+
+    def check(self, folder: Path) -> None:
+        """Looks at every vector, and that every picture is listed once.
+
+        Args:
+            folder: of the index, for the message.
+
+        Raises:
+            IntegrityError: something else is there.
+        """
+        import faiss
+
+        for piece in pieces(self._rows):
+            lengths = np.einsum("ij,ij->i", piece, piece, dtype=np.float64)
+            if not (np.abs(lengths - 1) < 1e-2).all():  # NaN fails, too
+                raise IntegrityError(f"index {folder}: a vector of a picture has not length 1; build the index again")
+        if self.options["kind"].startswith("ivf"):
+            seen = np.zeros(len(self), np.int64)
+            lists = self._index.invlists
+            for place in range(lists.nlist):
+                size = lists.list_size(place)
+                ids = faiss.rev_swig_ptr(lists.get_ids(place), size) if size else np.zeros(0, np.int64)
+                if len(ids) and not 0 <= ids.min() <= ids.max() < len(seen):
+                    break
+                seen[ids] += 1  # one that comes twice leaves another out
+            if not (seen == 1).all():
+                raise IntegrityError(f"index {folder}: a picture is not in one inverted list; build the index again")
 
     def search(self, queries: np.ndarray, k: int) -> list[list[tuple[int, int, float]]]:
         """Finds the documents whose best picture is nearest.
@@ -97,27 +166,52 @@ class Vectors:
             k: at most so many documents a query.
 
         Returns:
-            For each query (document row, picture row, cosine), best first; fewer than `k` where fewer have pictures.
+            For each query (document row, picture row, cosine), best first; fewer than `k` where fewer have pictures,
+            none for a query that is zero or not finite.
+
+        Raises:
+            ValueError: `k` is below 1, or the queries have another dimension.
         """
         if k < 1:
             raise ValueError(f"k is {k}; ask for at least 1 hit")
-        if not len(self) or not len(queries):
-            return [[] for _ in range(len(queries))]
         queries = np.ascontiguousarray(queries, dtype=np.float32)
-        wanted = min(len(self), 2 * k + 8)
-        found, pending = {}, list(range(len(queries)))
+        if queries.ndim != 2 or queries.shape[1] != self.dimension:
+            shape = " x ".join(map(str, queries.shape))
+            raise ValueError(
+                f"queries are {shape}, the index holds vectors of length {self.dimension}; use its encoder"
+            )
+        found: dict[int, list[tuple[int, int, float]]] = {}
+        pending = np.flatnonzero(np.isfinite(queries).all(axis=1) & queries.any(axis=1)).tolist() if len(self) else []
+        k = min(k, max(1, self._owned))
+        wanted, turn = min(len(self), max(2, self.options.get("rescore", 2)) * k + 8), 0
         while pending:
-            scores, rows = self._index.search(queries[pending], wanted)
+            scores, rows = self._propose(queries[pending], wanted, turn)
             later = []
             for query, floor, candidates in zip(pending, scores[:, -1], rows, strict=True):
-                hits = self._rank(queries[query], candidates[candidates >= 0])
+                hits = self._rank(queries[query], candidates[(candidates >= 0) & (candidates < len(self))])
                 # Complete when nothing that FAISS left out could still enter, or tie with the last hit.
-                if wanted == len(self) or (len(hits) >= k and hits[k - 1][2] > float(floor) + 3 * 10**-DECIMALS):
+                sure = not self.exact or (len(hits) >= k and hits[k - 1][2] > float(floor) + 3 * 10**-DECIMALS)
+                if wanted == len(self) or (len(hits) >= k and sure):
                     found[query] = hits[:k]
                 else:
                     later.append(query)
-            pending, wanted = later, min(len(self), 4 * wanted)
-        return [found[query] for query in range(len(queries))]
+            pending, wanted, turn = later, min(len(self), 4 * wanted), turn + 1
+        return [found.get(query, []) for query in range(len(queries))]
+
+    def _propose(self, queries: np.ndarray, wanted: int, turn: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and rows of candidates; every turn looks at four times as many."""
+        import faiss
+
+        if self.exact:
+            return self._index.search(queries, wanted)
+        if 2 * wanted >= len(self):  # most of the index is asked for: nothing is saved by leaving some out
+            return faiss.knn(queries, self._rows, wanted, faiss.METRIC_INNER_PRODUCT)
+        effort = self.options["nprobe"] * 4**turn
+        if self.options["kind"] == "hnsw":
+            parameters: Any = faiss.SearchParametersHNSW(efSearch=max(effort, wanted))  # type: ignore[attr-defined]
+        else:
+            parameters = faiss.SearchParametersIVF(nprobe=min(effort, self.options["lists"]))  # type: ignore[call-arg]
+        return self._index.search(queries, wanted, params=parameters)
 
     def _rank(self, query: np.ndarray, rows: np.ndarray) -> list[tuple[int, int, float]]:
         rows = np.sort(rows)
@@ -129,6 +223,40 @@ class Vectors:
                 seen.add(owner)
                 hits.append((owner, int(rows[place]), float(exact[place])))
         return hits
+
+
+def open_matrix(file: Path, rows: int, dimension: int, mode: str = "r") -> np.ndarray:
+    """Maps little-endian float32 (rows, dimension) without a header; `mode` as of `numpy.memmap`.
+
+    Raises:
+        IntegrityError: the file is not there, or is of another size.
+    """
+    if mode == "r" and (not file.is_file() or file.stat().st_size != 4 * rows * dimension):
+        raise IntegrityError(f"{file} does not hold {rows} vectors of length {dimension}; build the index again")
+    if rows:
+        return np.memmap(file, "<f4", mode, shape=(rows, dimension))  # type: ignore[call-overload]
+    file.touch()  # nothing cannot be mapped
+    return np.zeros((0, dimension), np.float32)
+
+
+def pieces(matrix: np.ndarray) -> Iterator[np.ndarray]:
+    """Copies of `PIECE` rows after `PIECE` rows; of a mapped matrix no more than that is kept in memory."""
+    for start in range(0, len(matrix), PIECE):
+        yield piece(matrix, start)
+
+
+def piece(matrix: np.ndarray, start: int) -> np.ndarray:
+    """A copy of `PIECE` rows from `start` on, float32; a mapped matrix is told to forget that it was read."""
+    copy = np.array(matrix[start : start + PIECE], dtype=np.float32, order="C")
+    advise(matrix, "MADV_DONTNEED")
+    return copy
+
+
+def advise(matrix: np.ndarray, advice: str) -> None:
+    """Tells the system how a mapped matrix is used; other matrices are left alone."""
+    mapped = getattr(matrix, "_mmap", None)
+    if mapped is not None and hasattr(mmap, advice):  # not on Windows
+        mapped.madvise(getattr(mmap, advice))
 
 
 def fuse(rankings: Sequence[Sequence[int]], constant: int = 60) -> list[tuple[int, float]]:

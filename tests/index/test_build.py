@@ -104,12 +104,12 @@ def test_a_bad_picture_is_skipped_and_reported_and_shifts_nothing(tiny_index, en
 def test_report_and_manifest_say_what_was_built(tiny_index, tiny_source):
     report = json.loads((tiny_index / "report.json").read_text())
     manifest = json.loads((tiny_index / "manifest.json").read_text())
-    assert set(report["seconds"]) == {"read", "embed", "index", "measure"}
+    assert set(report["seconds"]) == {"read", "embed", "vectors", "text", "measure"}
     assert report["recall@1"] == {"picture": 1.0, "pictures_measured": 12, "title": 1.0, "titles_measured": 12}
     assert report["skipped"] == [] and report["source"] == str(tiny_source)
-    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 1
+    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 2
     assert manifest["libraries"]["faiss-cpu"] and report["fingerprint"] == manifest["fingerprint"]
-    listed = {"documents.parquet", "pictures.parquet", "image.faiss"}
+    listed = {"documents.arrow", "pictures.arrow", "image.faiss"}
     assert listed < set(manifest["files"]) and "report.json" not in manifest["files"]
     for name, entry in manifest["files"].items():
         assert entry["bytes"] == (tiny_index / name).stat().st_size
@@ -187,7 +187,7 @@ def test_a_build_that_breaks_off_leaves_nothing_and_keeps_the_old(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("index.build.Vectors.save", fail)
+    monkeypatch.setattr("index.build.write_vectors", fail)
     for target, force in ((out, True), (tmp_path / "new", False)):
         with pytest.raises(GoGError if isinstance(error, OSError) else type(error)):
             build_index(tiny_source, target, encoder, force=force, progress=False)

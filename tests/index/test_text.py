@@ -116,7 +116,7 @@ def test_files_that_do_not_fit_are_refused(texts, tmp_path, damage):
     elif damage == "missing":
         (tmp_path / FILES[2]).unlink()
     with pytest.raises(IntegrityError, match="is no BM25 index of"):
-        TextIndex.open(tmp_path, 4 if damage == "rows" else 5)
+        TextIndex.open(tmp_path, 4 if damage == "rows" else 5).check(tmp_path)
 
 
 def test_bytes_do_not_depend_on_the_process(tmp_path):
