@@ -22,9 +22,11 @@ from index.embedding import RAW, THUMBNAIL_SIDE, Embedded, embed
 from index.encoder import Encoder, load_encoder
 from index.knowledge import TEXT, VECTORS
 from index.records import Source, read_source
+from index.reuse import known_vectors
 from index.tables import Tables
 from index.text import OPTIONS, TextIndex
 from index.vectors import Vectors
+from index.working import building
 
 MEASURED = 1000
 
@@ -38,6 +40,9 @@ def build_index(
     force: bool = False,
     progress: bool = True,
     device: str | None = None,
+    half: bool = False,
+    resume: bool = True,
+    reuse: str | Path | None = None,
 ) -> Path:
     """Builds and seals an index.
 
@@ -50,6 +55,9 @@ def build_index(
         force: replace the index at `out`.
         progress: show how far it is (see `watched`), and a line for every picture that is skipped.
         device: a torch device for the encoder; None is the CPU.
+        half: embed in half precision, on a GPU; an option of the index, for its vectors are other ones.
+        resume: go on from what a build that broke off has left beside `out`, and leave the same if this one does.
+        reuse: a sealed index by the same encoder, whose vectors are not computed again; one at `out` is used anyway.
 
     Returns:
         `out`.
@@ -65,11 +73,14 @@ def build_index(
     if not isinstance(source, Source):
         source = read_source(source, columns)
     if not isinstance(encoder, Encoder):
-        encoder = load_encoder(encoder, device)
+        encoder = load_encoder(encoder, device, half)
+    vectors_of = known_vectors(out, encoder, reuse)
     seconds = {"read": time.perf_counter() - started}
 
-    with seal.publishing(out, force) as folder:
-        embedded = _timed(seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress))
+    with building(out, force, resume) as (folder, work):
+        embedded = _timed(
+            seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of)
+        )
         tables = Tables(folder, embedded.documents, len(embedded.owners))
         vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder))
         measured = _timed(seconds, "measure", lambda: _measure(tables, vectors, text))
@@ -84,6 +95,7 @@ def build_index(
             "skipped": embedded.skipped,
             "documents_without_picture": embedded.bare,
             "pictures_repeated": embedded.repeated,
+            "vectors": embedded.origins,
             "recall@1": measured,
             "batch_size": batch_size,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
@@ -95,7 +107,8 @@ def build_index(
 
 def index_options(encoder: Encoder) -> dict[str, Any]:
     """What decides an index's answers beside its source and the encoder's vectors; part of its fingerprint."""
-    return {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+    options = {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+    return {**options, "half": True} if encoder.half else options
 
 
 def _index(embedded: Embedded, tables: Tables, folder: Path) -> tuple[Vectors, TextIndex]:
