@@ -96,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
     print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
     shown = [f"{count:,} {how}" for how, count in report["vectors"].items() if count]
-    print(f"vectors: {', '.join(shown) or 'none'}")
+    print(f"different pictures: {', '.join(shown) or 'none'}")
     print(f"fingerprint {report['fingerprint']}")
     print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
     return 0
