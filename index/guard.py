@@ -165,10 +165,15 @@ def manifest_problems(content: Mapping[str, Any]) -> Iterator[str]:
             if not _is_count(counts.get(name)):
                 yield f"is incomplete ('counts' has no number of {name})"
     for name, entry in files.items() if isinstance(files, dict) else ():
-        if not stays_inside(name):
-            yield f"names {name[:80]!r}, which leaves the folder"
-        elif not isinstance(entry, dict) or not _is_count(entry.get("bytes")) or not _is_hash(entry.get("sha256")):
-            yield f"is incomplete (size or SHA-256 of {name[:80]!r})"
+        yield from file_problems(name, entry)
+
+
+def file_problems(name: Any, entry: Any) -> Iterator[str]:
+    """What is wrong with what a manifest says of one file."""
+    if not stays_inside(name):
+        yield f"names {str(name)[:80]!r}, which leaves the folder"
+    elif not isinstance(entry, dict) or not _is_count(entry.get("bytes")) or not _is_hash(entry.get("sha256")):
+        yield f"is incomplete (size or SHA-256 of {name[:80]!r})"
 
 
 def _is_hash(value: Any) -> bool:

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,16 @@ def library_versions() -> dict[str, str]:
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """Writes `report.json` with a checksum of its content."""
-    _write_json(folder / REPORT, _stamped(report))
+    """Writes `report.json` with a checksum of its content.
+
+    Where it would be larger than what is read again, its list of skipped pictures is cut, and `skipped_unlisted` says
+    by how many.
+    """
+    content = dict(report)
+    while len(_json(_stamped(content))) > guard.REPORT_BYTES and content.get("skipped"):
+        content["skipped"] = content["skipped"][: len(content["skipped"]) // 2]
+        content["skipped_unlisted"] = len(report["skipped"]) - len(content["skipped"])
+    _write_json(folder / REPORT, _stamped(content))
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
@@ -119,17 +127,19 @@ def check_sizes(path: Path, manifest: Manifest) -> None:
             raise IntegrityError(
                 f"index {path}: {name} has {size} bytes instead of {expected['bytes']}; {_AGAIN} or restore the file"
             )
-    _read_stamped(path, REPORT, guard.REPORT_BYTES)
+    read_report(path)
 
 
-def check_hashes(path: Path, manifest: Manifest) -> None:
-    """Checks every file's hash.
+def check_hashes(path: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
+    """Checks files' hashes: of all that the manifest names, or of some.
 
     Raises:
         IntegrityError: as `verify`.
     """
-    for name, expected in manifest.files.items():
-        if file_facts(path / name)["sha256"] != expected["sha256"]:
+    for name in manifest.files if names is None else names:
+        if name not in manifest.files:
+            raise IntegrityError(f"index {path}: {MANIFEST} does not name {name}; {_AGAIN}")
+        if file_facts(path / name)["sha256"] != manifest.files[name]["sha256"]:
             raise IntegrityError(f"index {path}: {name} has been altered (its SHA-256 differs); {_AGAIN} or restore it")
 
 
@@ -140,6 +150,15 @@ def checksum(path: Path) -> str:
         IntegrityError: the manifest cannot be read.
     """
     return str(_read_json(path, MANIFEST, guard.MANIFEST_BYTES).get("checksum"))
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Reads `report.json` and checks its checksum.
+
+    Raises:
+        IntegrityError: as `verify`.
+    """
+    return _read_stamped(Path(path), REPORT, guard.REPORT_BYTES)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -284,7 +303,11 @@ def _check_stamp(path: Path, name: str, content: dict[str, Any]) -> None:
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    file.write_bytes(_json(content))
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
 def _sync(path: Path) -> None:

@@ -275,6 +275,11 @@ class Tables:
         """The hash of a picture's pixels (see `index.images.picture_hash`)."""
         return self._pictures.value(2, row)
 
+    def picture(self, row: int) -> dict[str, Any]:
+        """What is known of a picture: `id`, `width`, `height`, `sha256`."""
+        names = ("id", "document", "sha256", "width", "height")
+        return {name: self._pictures.value(place, row) for place, name in enumerate(names) if name != "document"}
+
     def thumbnail(self, row: int) -> bytes:
         """A picture as small PNG."""
         return self._pictures.value(5, row)
@@ -304,15 +309,20 @@ class Tables:
                 f"index {self.folder}: its documents are not those of its manifest; build the index again"
             )
 
-    def _hashes(self) -> Iterator[tuple[str, str]]:
+    def records(self) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
+        """(id, title, text) of every document and the hashes of its pictures, in order, a batch at a time in memory."""
         digests, owners = self._pictures.column(2), iter(self.owners.tolist())
         owner = next(owners, -1)
-        for row, (id, title, text) in enumerate(self.documents()):
+        for row, document in enumerate(self.documents()):
             mine = []
             while owner == row:
                 mine.append(next(digests))
                 owner = next(owners, -1)
-            yield id, document_hash(Document(id, title, text), mine)
+            yield document, mine
+
+    def _hashes(self) -> Iterator[tuple[str, str]]:
+        for (id, title, text), pictures in self.records():
+            yield id, document_hash(Document(id, title, text), pictures)
 
 
 def _last_at_most(key: Callable[[int], str], count: int, wanted: str) -> int | None:

@@ -137,6 +137,12 @@ class TextIndex:
             raise ValueError(f"k is {k}; ask for at least 1 hit")
         return [self._one(query, k) for query in queries]
 
+    def holds(self, row: int, title: str, text: str) -> bool:
+        """Whether every word of a document leads to its row."""
+        indices, indptr = self._engine.scores["indices"], self._engine.scores["indptr"]
+        places = [self._engine.vocab_dict.get(word) for word in set(words(title) + words(text))]
+        return all(place is not None and row in indices[indptr[place] : indptr[place + 1]] for place in places)
+
     def _one(self, query: str, k: int) -> list[tuple[int, float]]:
         known = [word for word in query_words(query) if word in self._engine.vocab_dict]
         if not known:
