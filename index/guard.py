@@ -13,7 +13,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -21,6 +21,7 @@ MANIFEST_BYTES = 1 << 20
 REPORT_BYTES = 16 << 20
 DEPTH = 32
 _DIGITS = 18  # a signed 64-bit number and no more
+_LONGEST = 4096  # characters of an encoder's name, which may be a path
 _HEX = re.compile(r"[0-9a-f]{64}")
 _KINDS = ((stat.S_ISDIR, "folder"), (stat.S_ISFIFO, "pipe"), (stat.S_ISSOCK, "socket"))
 
@@ -64,19 +65,28 @@ def check_file(folder: Path, name: str) -> os.stat_result:
     return facts
 
 
-def read_object(folder: Path, name: str, limit: int) -> dict[str, Any]:
-    """Reads a JSON object from a regular file of at most `limit` bytes.
+def read_bytes(folder: Path, name: str, limit: int) -> bytes:
+    """Reads a regular file of at most `limit` bytes.
 
     Raises:
         FileNotFoundError: it is not there.
-        ValueError: it is no such object.
+        ValueError: it is no such file.
     """
     size = check_file(folder, name).st_size
     if size > limit:
         raise ValueError(f"has {size:,} bytes where {limit:,} are the most")
     with (folder / name).open("rb") as data:
-        content = parse_object(data.read(limit + 1))
-    return content
+        return data.read(limit + 1)
+
+
+def read_object(folder: Path, name: str, limit: int) -> dict[str, Any]:
+    """Reads a JSON object from such a file.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        ValueError: it is no such object.
+    """
+    return parse_object(read_bytes(folder, name, limit))
 
 
 def parse_object(data: bytes) -> dict[str, Any]:
@@ -144,6 +154,44 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
+def check_array(file: Path, types: Collection[str]) -> None:
+    """Checks that a NumPy file is one row of numbers, exactly as many as its bytes hold; only its header is read.
+
+    Args:
+        file: to be read by `numpy.load`, which allocates what the header says.
+        types: what the numbers may be, as in `<f4`.
+
+    Raises:
+        ValueError: it is anything else.
+    """
+    from numpy.lib import format as npy
+
+    try:
+        with file.open("rb") as data:
+            if npy.read_magic(data) != (1, 0):
+                raise ValueError("its version is not 1.0")
+            shape, _, dtype = npy.read_array_header_1_0(data, max_header_size=1024)
+            size = data.tell() + math.prod(shape) * dtype.itemsize
+    except (SyntaxError, RecursionError, MemoryError, TypeError, OverflowError) as error:
+        raise ValueError(f"{file.name} has no header ({type(error).__name__})") from None
+    if len(shape) != 1 or dtype.str not in types or size != file.stat().st_size:
+        raise ValueError(f"{file.name} claims {shape} numbers of type {dtype.str}, which are not there")
+
+
+def check_flat(file: Path) -> None:
+    """Checks that a JSON file of words and numbers holds no list and one object, before it is parsed.
+
+    Raises:
+        ValueError: there is more, which could unfold to many times its size.
+    """
+    opened = 0
+    with file.open("rb") as data:
+        while part := data.read(1 << 20):
+            opened += part.count(b"{")
+            if opened > 1 or b"[" in part:
+                raise ValueError(f"{file.name} is not a flat list of words")
+
+
 def manifest_problems(content: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the fields of a manifest, in words that follow its name."""
     for name in ("fingerprint", "source"):
@@ -158,7 +206,8 @@ def manifest_problems(content: Mapping[str, Any]) -> Iterator[str]:
             yield "is incomplete ('encoder' has no SHA-256 as its fingerprint)"
         if not _is_count(encoder.get("dimension"), 1 << 20) or not encoder["dimension"]:
             yield "is incomplete ('encoder' has no dimension)"
-        if not isinstance(encoder.get("spec"), str):
+        spec = encoder.get("spec")
+        if not isinstance(spec, str) or not 0 < len(spec) <= _LONGEST or "\0" in spec:
             yield "is incomplete ('encoder' has no spec)"
     if isinstance(counts, dict):
         for name in ("documents", "pictures"):

@@ -172,7 +172,7 @@ def read_manifest(path: str | Path) -> Manifest:
         raise IntegrityError(f"index {path} does not exist; build it with `python -m gog_env.build_index --out {path}`")
     if not os.path.lexists(path / MANIFEST):
         raise IntegrityError(f"{path} is not an index: {MANIFEST} is missing; {_AGAIN} or name another folder")
-    content = _read_json(path, MANIFEST, guard.MANIFEST_BYTES)
+    content, data = _read_json(path, MANIFEST, guard.MANIFEST_BYTES)
     if content.get("format") != FORMAT:
         raise IntegrityError(f"{path} is not an index: its {MANIFEST} is of another kind; name another folder")
     version = content.get("version")
@@ -181,7 +181,7 @@ def read_manifest(path: str | Path) -> Manifest:
         remedy = "update glance-or-gaze, or build the index again" if newer else _AGAIN
         shown = " ".join(str(version).split())[:40]
         raise IntegrityError(f"index {path} has format version {shown}, this program reads {VERSION}; {remedy}")
-    _check_stamp(path, MANIFEST, content)
+    _check_stamp(path, MANIFEST, content, data)
     for problem in guard.manifest_problems(content):
         raise IntegrityError(f"index {path}: {MANIFEST} {problem}; {_AGAIN}")
     manifest = Manifest(**{field.name: content[field.name] for field in dataclasses.fields(Manifest)})
@@ -280,26 +280,29 @@ def _place(path: Path, name: str) -> int:
         raise IntegrityError(f"index {path}: {name} {error}; {_AGAIN} or put the file itself there") from None
 
 
-def _read_json(path: Path, name: str, limit: int) -> dict[str, Any]:
+def _read_json(path: Path, name: str, limit: int) -> tuple[dict[str, Any], bytes]:
     _place(path, name)
     try:
-        return guard.read_object(path, name, limit)
+        data = guard.read_bytes(path, name, limit)
+        return guard.parse_object(data), data
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
         raise IntegrityError(f"index {path}: {name} is truncated or altered ({reason}); {_AGAIN}") from None
 
 
 def _read_stamped(path: Path, name: str, limit: int) -> dict[str, Any]:
-    content = _read_json(path, name, limit)
-    _check_stamp(path, name, content)
+    content, data = _read_json(path, name, limit)
+    _check_stamp(path, name, content, data)
     return content
 
 
-def _check_stamp(path: Path, name: str, content: dict[str, Any]) -> None:
-    """Takes the checksum out of what was read, and compares it."""
-    checksum = content.pop("checksum", None)
-    if checksum != _digest(content):
+def _check_stamp(path: Path, name: str, content: dict[str, Any], data: bytes) -> None:
+    """Compares a file with how its content is written, to the byte, and takes out the checksum and compares it."""
+    written = _json(content)
+    if content.pop("checksum", None) != _digest(content):
         raise IntegrityError(f"index {path}: {name} has been altered (its checksum differs); {_AGAIN}")
+    if written != data:
+        raise IntegrityError(f"index {path}: {name} has been altered (it is not as it was written); {_AGAIN}")
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:

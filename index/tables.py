@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from index.arrow_guard import batch_blocks, check_batch
 from index.errors import IntegrityError, SourceError
 from index.records import Document, document_hash, source_fingerprint
 
@@ -127,6 +129,8 @@ class Table:
         self._lock = threading.Lock()
         with self._reading():
             self._map = pa.memory_map(str(file), "r")
+            self._bytes = memoryview(self._map.read_buffer())
+            self._blocks = batch_blocks(self._bytes, -(-rows // ROWS))
             self._reader = pa.ipc.open_file(self._map)
             if not self._reader.schema.equals(schema) or self._reader.num_record_batches != -(-rows // ROWS):
                 raise ValueError(f"it is not a table of {rows} rows with the columns {', '.join(schema.names)}")
@@ -163,9 +167,11 @@ class Table:
     def _read_batch(self, number: int) -> Any:
         with self._reading():
             with self._lock:  # Arrow does not promise that one reader may be used by two threads
-                batch = self._reader.get_batch(number)
-            if len(batch) != min(ROWS, self.rows - number * ROWS):
-                raise ValueError(f"its batch {number} has {len(batch)} rows")
+                rows = min(ROWS, self.rows - number * ROWS)
+            offset, header, body = self._blocks[number].tolist()
+            check_batch(self._bytes, offset, header, body, rows)
+            batch = self._reader.get_batch(number)
+            batch.validate()  # that columns are as long as they say; what their values are, `check` looks at
             return batch
 
     def check(self) -> None:
@@ -187,7 +193,7 @@ class Table:
 
         try:
             yield
-        except (pa.ArrowException, OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+        except (pa.ArrowException, OSError, ValueError, struct.error) as error:  # as UnicodeDecodeError is
             reason = " ".join(str(error).split())[:120]
             folder, name = self.file.parent, self.file.name
             raise IntegrityError(f"index {folder}: {name} cannot be read ({reason}); build the index again") from None

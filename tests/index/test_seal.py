@@ -44,7 +44,7 @@ def rewrite(path: Path, change) -> None:
     content = json.loads((path / "manifest.json").read_text())
     content.pop("checksum")
     change(content)
-    (path / "manifest.json").write_text(json.dumps(seal._stamped(content)))
+    seal._write_json(path / "manifest.json", seal._stamped(content))
 
 
 def reseal(path: Path, name: str) -> None:
