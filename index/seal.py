@@ -310,7 +310,7 @@ def _write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
+    return (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _sync(path: Path) -> None:

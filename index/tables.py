@@ -306,14 +306,28 @@ class Tables:
         self._documents.check()
         self._pictures.check()
         owners = self.owners
-        sound = not len(owners) or (0 <= owners[0] and owners[-1] < len(self) and bool((np.diff(owners) >= 0).all()))
+        sound = not len(owners) or (0 <= owners[0] and owners[-1] < len(self) and _ascending(owners))
         last = ""
         for place, id in enumerate(self._documents.column(0)):
             sound, last = sound and (place == 0 or last < id), id
+        sound = sound and self._pictures_are_named()
         if not sound or self.fingerprint() != source:
             raise IntegrityError(
                 f"index {self.folder}: its documents are not those of its manifest; build the index again"
             )
+
+    def _pictures_are_named(self) -> bool:
+        """Whether every picture has the id of its document, `#`, and what no other picture of it has."""
+        row, document, seen = -1, "", set()
+        ids = self._documents.column(0)
+        for owner, id in zip(self.owners.tolist(), self._pictures.column(0), strict=True):
+            while row < owner:
+                row, document = row + 1, next(ids)
+                seen.clear()
+            if id in seen or id.rpartition("#")[0] != document or "#" not in id:
+                return False
+            seen.add(id)
+        return True
 
     def records(self) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
         """(id, title, text) of every document and the hashes of its pictures, in order, a batch at a time in memory."""
@@ -329,6 +343,10 @@ class Tables:
     def _hashes(self) -> Iterator[tuple[str, str]]:
         for (id, title, text), pictures in self.records():
             yield id, document_hash(Document(id, title, text), pictures)
+
+
+def _ascending(numbers: np.ndarray) -> bool:
+    return bool((numbers[1:] >= numbers[:-1]).all())  # a difference could overflow
 
 
 def _last_at_most(key: Callable[[int], str], count: int, wanted: str) -> int | None:
