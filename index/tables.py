@@ -318,7 +318,8 @@ class Tables:
 
     def _pictures_are_named(self) -> bool:
         """Whether every picture has the id of its document, `#`, and what no other picture of it has."""
-        row, document, seen = -1, "", set()
+        row, document = -1, ""
+        seen: set[str] = set()
         ids = self._documents.column(0)
         for owner, id in zip(self.owners.tolist(), self._pictures.column(0), strict=True):
             while row < owner:
