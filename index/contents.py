@@ -20,17 +20,16 @@ import numpy as np
 from index import seal
 from index.checks import AGAIN, Findings, Problem, told
 from index.errors import GoGError
-from index.knowledge import REQUIRED, TEXT, VECTORS
+from index.knowledge import TEXT, required_files, vector_options
 from index.records import Document, document_hash, source_fingerprint
 from index.tables import DOCUMENTS, PICTURES, Table, documents_schema, pictures_schema
 from index.text import TextIndex
-from index.vectors import Vectors
+from index.vectors import PIECE, RAW, VECTORS, Vectors, piece
 
 SAMPLED = 1000
 """Documents that are looked up by their words."""
 UNIT = 1e-4
 """How far from 1 a vector's length may be: float32 rounding stays far below."""
-_CHUNK = 8192
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,12 +64,13 @@ def look_into(
         damaged: files that are not to be read.
         found: takes the numbers of rows that were looked at.
     """
-    for name in REQUIRED:
+    required = required_files(manifest.options)
+    for name in required:
         if name not in manifest.files:
             yield Problem(seal.MANIFEST, f"does not name {name}", AGAIN)
     if report and report.get("kept") != dict(manifest.counts):
         yield Problem(seal.REPORT, f"counts {report.get('kept')} instead of {dict(manifest.counts)}", AGAIN)
-    usable = {name for name in REQUIRED if name in manifest.files and name not in damaged}
+    usable = {name for name in required if name in manifest.files and name not in damaged}
     documents, problems = _table(path, DOCUMENTS, documents_schema(), manifest.counts["documents"], usable)
     yield from problems
     pictures, problems = _table(path, PICTURES, pictures_schema(), manifest.counts["pictures"], usable)
@@ -81,9 +81,9 @@ def look_into(
         found.pictures = pictures.rows
         yield from _rows(documents, pictures, manifest)
     owners = pictures.numbers(1) if pictures else np.zeros(manifest.counts["pictures"], np.int64)
-    if VECTORS in usable:
+    if all(name in usable for name in required if name in (VECTORS, RAW)):
         yield from _vectors(path, manifest, owners)
-    if documents and all(name in usable for name in REQUIRED if name.startswith(TEXT)):
+    if documents and all(name in usable for name in required if name.startswith(TEXT)):
         yield from _words(path, documents)
 
 
@@ -167,27 +167,31 @@ def _thumbnail(data: bytes, width: int, height: int, side: int) -> str | None:
 
 def _vectors(path: Path, manifest: seal.Manifest, owners: np.ndarray) -> Iterator[Problem]:
     try:
-        vectors = Vectors.open(path / VECTORS, owners)
+        vectors = Vectors.open(path, vector_options(manifest.options), owners, manifest.encoder["dimension"])
     except GoGError as error:
         yield told(error, path, VECTORS)
         return
-    dimension = manifest.encoder["dimension"]
-    if vectors.dimension != dimension:
-        yield Problem(VECTORS, f"vectors have {vectors.dimension} numbers instead of {dimension}", AGAIN)
-    tally = Tally(VECTORS)
-    for start in range(0, len(vectors), _CHUNK):
-        rows = np.asarray(vectors.matrix[start : start + _CHUNK], dtype=np.float64)
+    tally = Tally(VECTORS if vectors.exact else RAW)
+    for start in range(0, len(vectors), PIECE):
+        rows = piece(vectors.matrix, start).astype(np.float64)
         for place in np.flatnonzero(~np.isfinite(rows).all(axis=1)).tolist():
             tally.note("vector is not finite", f"row {start + place}")
         lengths = np.sqrt(np.square(rows).sum(axis=1))
         for place in np.flatnonzero(np.isfinite(lengths) & (abs(lengths - 1) > UNIT)).tolist():
             tally.note("vector is not of length 1", f"row {start + place}, length {lengths[place]:.4f}")
-    yield from tally.problems()
+    problems = list(tally.problems())
+    yield from problems
+    if not problems:
+        try:
+            vectors.check(path)
+        except GoGError as error:
+            yield told(error, path, VECTORS)
 
 
 def _words(path: Path, documents: Table) -> Iterator[Problem]:
     try:
         text = TextIndex.open(path / TEXT, documents.rows)
+        text.check(path / TEXT)
     except GoGError as error:
         yield told(error, path, TEXT)
         return

@@ -105,9 +105,9 @@ def document_lines(document: Mapping[str, Any], whole: bool = False) -> Iterator
 
 
 def kind(options: Mapping[str, Any]) -> str:
-    """How pictures are searched: `exact`, or what the options say of an approximate index."""
+    """How pictures are searched: the kind of vector index and its parameters."""
     said = options.get("vectors")
-    return "exact" if said is None else pairs(said) if isinstance(said, dict) else str(said)
+    return pairs(said) if isinstance(said, dict) else str(said)
 
 
 def pairs(values: Mapping[str, Any]) -> str:

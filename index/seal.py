@@ -149,7 +149,7 @@ def checksum(path: Path) -> str:
     Raises:
         IntegrityError: the manifest cannot be read.
     """
-    return str(_read_json(path, MANIFEST, guard.MANIFEST_BYTES).get("checksum"))
+    return str(_read_json(path, MANIFEST, guard.MANIFEST_BYTES)[0].get("checksum"))
 
 
 def read_report(path: str | Path) -> dict[str, Any]:

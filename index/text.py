@@ -185,7 +185,7 @@ def _sound(engine: Any, rows: int) -> bool:
     return bool(
         all(type(place) is int for place in places)
         and sorted(places) == list(range(len(indptr) - 1))
-        and (np.diff(indptr) >= 0).all()
+        and (indptr[1:] >= indptr[:-1]).all()  # a difference could overflow
         and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < rows))
         and np.isfinite(data).all()
     )
