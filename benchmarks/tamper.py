@@ -71,13 +71,13 @@ class Tried:
         }
 
 
-def sample_source(folder: Path, rng: np.random.Generator, bare: int = 1100) -> Path:
-    """Writes a source of made pictures: 24 documents with one to three each, and `bare` documents without."""
+def sample_source(folder: Path, rng: np.random.Generator, pictured: int = 140, bare: int = 1100) -> Path:
+    """Writes a source of made pictures: documents with one to three each (140 have 279), and documents without."""
     import json
 
     (folder / "pictures").mkdir(parents=True)
     rows, number = [], 0
-    for document in range(24):
+    for document in range(pictured):
         names = []
         for _ in range(1 + document % 3):
             names.append(f"pictures/{number}.png")
@@ -148,12 +148,7 @@ def forged(index: Path, trials: Trials, options: argparse.Namespace, outside: Pa
             tried.add(cases.mutated_manifest(index, rng), trials.run(index))
     yield "mutated manifests", tried
     for name in sorted(set(cases.file_names(index)) - {"manifest.json", "report.json"}):
-        tried = Tried(False)
-        for _ in watch(f"bytes of {name}", range(options.forged)):
-            with changed(index, name):
-                what, data = cases.damage((index / name).read_bytes(), rng)
-                tried.add(what, _forge(index, name, data, trials))
-        yield f"forged bytes, {name}", tried
+        yield f"forged bytes, {name}", forged_bytes(index, name, trials, options.forged, rng)
     marker = outside / "executed"
     tried = Tried(False)
     for name, what, how in watch("forgeries", list(forgeries(index, marker))):
@@ -162,6 +157,33 @@ def forged(index: Path, trials: Trials, options: argparse.Namespace, outside: Pa
         outcome = Outcome("wrong", "something was executed", 0.0, 0.0) if marker.exists() else outcome
         tried.add(f"{name}: {what}", outcome)
     yield "forged files", tried
+
+
+def forged_bytes(index: Path, name: str, trials: Trials, count: int, rng: np.random.Generator) -> Tried:
+    """One file, damaged in many ways and hashed anew."""
+    tried = Tried(False)
+    for _ in watch(f"bytes of {name}", range(count)):
+        with changed(index, name):
+            what, data = cases.damage((index / name).read_bytes(), rng)
+            tried.add(what, _forge(index, name, data, trials))
+    return tried
+
+
+def other_kinds(source: Path, work: Path, trials: Trials, options: argparse.Namespace) -> Iterator[tuple[str, Tried]]:
+    """The vectors' files of approximate kinds, and manifests that say that they are of another one."""
+    from index.build import build_index
+    from index.choose import KINDS, Budget
+
+    for number, kind in enumerate(name for name in KINDS if name != "flat"):
+        rng = np.random.default_rng([options.seed, 3, number])
+        index = build_index(source, work / kind, progress=False, budget=Budget(kind=kind, recall=0.5))
+        for name in ("image.faiss", "vectors.f32"):
+            yield f"forged bytes, {kind} {name}", forged_bytes(index, name, trials, options.forged, rng)
+        tried = Tried(False)
+        for _ in watch(f"options of {kind}", range(options.forged)):
+            with changed(index):
+                tried.add(cases.mutated_options(index, rng), trials.run(index))
+        yield f"mutated options, {kind}", tried
 
 
 def _forge(index: Path, name: str, data: bytes, trials: Trials) -> Outcome:
@@ -179,15 +201,18 @@ def watch(what: str, items: Any) -> Any:
     return tqdm(items, what, disable=None)
 
 
-def run_groups(index: Path, work: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """All groups of trials, on a copy of an index."""
+def run_groups(index: Path, source: Path | None, work: Path, options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """All groups of trials, on a copy of an index, and on indexes of other kinds of its source where that is known."""
     copy = Path(shutil.copytree(index, work / "copy"))
     outside = work / "outside"
     outside.mkdir()
     found = {}
     with Trials(index, options.seconds, options.mib) as trials:
-        for group in (damaged, forged):
-            for name, tried in group(copy, trials, options, outside):
+        groups = [damaged(copy, trials, options, outside), forged(copy, trials, options, outside)]
+        if source:
+            groups.append(other_kinds(source, work, trials, options))
+        for group in groups:
+            for name, tried in group:
                 found[name] = tried.as_json()
     return found
 
@@ -211,14 +236,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, metavar="FILE", default=Path("docs/results/index/tamper.json"))
     options = parser.parse_args(argv)
     check_file(options.out)
+    from index.build import build_index
+
     facts = bench_facts("benchmarks.tamper", argv, options)
     if options.quick:
         for name in ("bytes", "lengths", "manifests", "forged"):
             setattr(options, name, -(-getattr(options, name) // 10))
     with tempfile.TemporaryDirectory(prefix="tamper-") as folder:
-        index = options.index or _sample(Path(folder), options.seed)
+        source = None if options.index else sample_source(Path(folder, "source"), np.random.default_rng([options.seed]))
+        index = options.index or build_index(source, Path(folder, "index"), progress=False)
         sizes = {name: (index / name).stat().st_size for name in cases.file_names(index)}
-        found = run_groups(index, Path(folder), options)
+        found = run_groups(index, source, Path(folder), options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(
         options.out, {**facts, "options": {**vars(options), "out": str(options.out)}, "files": sizes, "groups": found}
@@ -232,13 +260,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     bad = [f"{name}: {each}" for name, row in found.items() for each in row["bad"]]
     print(*bad[:20], f"wrote {options.out}", sep="\n")
     return int(bool(bad))
-
-
-def _sample(folder: Path, seed: int) -> Path:
-    from index.build import build_index
-
-    source = sample_source(folder / "source", np.random.default_rng([seed, 0]))
-    return build_index(source, folder / "index", progress=False)
 
 
 if __name__ == "__main__":

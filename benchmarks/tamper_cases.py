@@ -104,6 +104,26 @@ def mutated_manifest(index: Path, rng: np.random.Generator) -> str:
     return ", ".join(said)
 
 
+def mutated_options(index: Path, rng: np.random.Generator) -> str:
+    """Changes how a manifest says that vectors are searched, and makes its fingerprint right."""
+    content = read_manifest(index)
+    vectors = content["options"]["vectors"]
+    names = [*vectors, "kind"]
+    name = names[int(rng.integers(len(names)))]
+    if name == "kind" and rng.random() < 0.7:
+        vectors[name] = ("flat", "ivf-sq8", "ivf-pq", "hnsw")[int(rng.integers(4))]
+    else:
+        among = (
+            JUNK if rng.random() < 0.3 else (*EXTREMES, vectors[name] if name == "kind" else vectors[name] * 2, 2**20)
+        )
+        vectors[name] = among[int(rng.integers(len(among)))]
+    content["fingerprint"] = seal.index_fingerprint(
+        content["source"], content["encoder"]["fingerprint"], content["options"]
+    )
+    write_manifest(index, content)
+    return f"{name} set to {str(vectors[name])[:20]!r}"
+
+
 def _mutate(content: dict[str, Any], rng: np.random.Generator) -> str:
     places: list[tuple[Any, Any, str]] = []
 

@@ -82,7 +82,7 @@ def _tables(index: Path) -> Iterator[tuple[str, str, Callable[[], bytes]]]:
         "sizes below zero": lambda rows: [row.update(width=-1, height=-(2**31)) for row in rows],
         "empty thumbnails": lambda rows: [row.update(thumbnail=b"") for row in rows],
         "thumbnails of noise": lambda rows: [row.update(thumbnail=bytes(range(256))) for row in rows],
-        "thumbnails of 9 billion pixels": lambda rows: [row.update(thumbnail=_bomb()) for row in rows],
+        "thumbnails of 9 billion pixels": lambda rows: [row.update(thumbnail=bomb()) for row in rows],
         "a row less": lambda rows: rows.pop(),
         "no row": lambda rows: rows.clear(),
     }
@@ -211,8 +211,8 @@ def _saved(array: np.ndarray) -> bytes:
     return data.getvalue()
 
 
-def _bomb(side: int = 96_000) -> bytes:
-    """A PNG that says that it is 96,000 pixels wide and high."""
+def bomb(side: int = 96_000) -> bytes:
+    """A PNG of a few hundred bytes that says that it is `side` pixels wide and high."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

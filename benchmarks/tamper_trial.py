@@ -16,6 +16,7 @@ Outcomes: `refused` (by one of our own errors), `opened` (and all that it gives 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -214,8 +215,11 @@ def main(argv: list[str]) -> int:
     os.dup2(2, 1)  # whatever libraries print is no answer
     import index.checks
     import index.contents
+    import index.knowledge
     import index.torchvision_ops  # noqa: F401
 
+    # The encoder of the good index is loaded once for all forks; another name is loaded by the fork that meets it.
+    index.knowledge.load_encoder = functools.lru_cache(index.knowledge.load_encoder)  # type: ignore[assignment]
     ready = not use(KnowledgeIndex.open(warm)) and index.checks.examine(warm, opening=False).sound
     print(json.dumps({"ready": ready}), file=answers, flush=True)
     for line in sys.stdin:
