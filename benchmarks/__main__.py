@@ -32,19 +32,21 @@ ATLAS = "ATLAS"
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """One command, `python -m benchmarks.NAME ARGUMENTS --out FILE`.
+    """One command, `python -m benchmarks.NAME ARGUMENTS --out FILE`, or `--out DIR`.
 
     Attributes:
         name: the module, and the file that it writes.
         asks: what it measures, in a few words.
         arguments: its options; `ATLAS` stands for the folder of real flags.
         quick: options that are added for a quick run.
+        writes: the file that it writes where `--out` is a folder to it; else None.
     """
 
     name: str
     asks: str
     arguments: tuple[str, ...] = ()
-    quick: tuple[str, ...] = ("--quick",)
+    quick: tuple[str, ...] = ()
+    writes: str | None = None
 
     @property
     def needs_atlas(self) -> bool:
@@ -55,20 +57,36 @@ class Benchmark:
         """What to run."""
         given = [str(atlas) if each == ATLAS else each for each in self.arguments]
         more = list(self.quick) if quick else []
-        return [sys.executable, "-m", f"benchmarks.{self.name}", *given, *more, "--out", str(out / f"{self.name}.json")]
+        place = out if self.writes else self.file(out)
+        return [sys.executable, "-m", f"benchmarks.{self.name}", *given, *more, "--out", str(place)]
+
+    def file(self, out: Path) -> Path:
+        """What it writes."""
+        return out / (self.writes or f"{self.name}.json")
 
 
 BENCHMARKS = (
     Benchmark("crop_retrieval", "how well crops find real flags", ("--data", ATLAS), ("--draws", "1")),
-    Benchmark("perfect_reader", "what each way of looking makes possible", ("--data", ATLAS), ()),
+    Benchmark("perfect_reader", "what each way of looking makes possible", ("--data", ATLAS)),
     Benchmark("world_speed", "tasks and pictures a second", ("--world", "world-m", "--no-build"), ("--count", "50")),
-    Benchmark("env_speed", "steps of single and batched environments against encoder and search alone"),
-    Benchmark("build_speed", "building against decoding and encoding alone"),
-    Benchmark("tamper", "damaged and hostile indexes: how many are noticed"),
+    Benchmark(
+        "env_speed", "steps of single and batched environments against encoder and search alone", (),
+        ("--rounds", "3", "--episodes", "50"),
+    ),
+    Benchmark(
+        "build_speed", "building against decoding and encoding alone", (), ("--pictures", "64", "--parts", "2")
+    ),
+    Benchmark("tamper", "damaged and hostile indexes: how many are noticed", (), ("--quick",)),
     Benchmark("fuzz_episodes", "hostile model outputs, boxes and documents in episodes"),
-    Benchmark("kill_builds", "builders killed at random moments, full and read-only disks"),
-    Benchmark("serve_load", "the server under mixed good and malformed requests"),
-    Benchmark("index_scale", "building, opening and searching at 10^4 to 10^7 vectors"),
+    Benchmark(
+        "kill_builds", "builders killed at random moments, full and read-only disks", (),
+        ("--kills", "3", "--fills", "2", "--documents", "40", "--side", "64", "--batch-size", "8"),
+    ),
+    Benchmark("serve_load", "the server under mixed good and malformed requests", (), ("--seconds", "20")),
+    Benchmark(
+        "index_scale", "building, opening and searching more and more vectors", (),
+        ("--smallest", "3", "--largest", "4"), "scale.json",
+    ),
     Benchmark("determinism", "the same builds and the same RL twice", ("--data", ATLAS), ("--steps", "0")),
     Benchmark(
         "rollout_speed", "a GRPO step in TRL's loop and in ours", (),
@@ -98,7 +116,7 @@ def run_all(
         if benchmark.needs_atlas and not (atlas / "kb").is_dir():
             rows.append({"name": benchmark.name, "status": "left out", "minutes": None, "file": None})
             continue
-        file = out / f"{benchmark.name}.json"
+        file = benchmark.file(out)
         file.unlink(missing_ok=True)  # an old file is no result of this run
         print(f"\n== {benchmark.name}: {benchmark.asks}", flush=True)
         started = time.perf_counter()

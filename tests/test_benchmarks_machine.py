@@ -83,6 +83,12 @@ def test_benchmarks_run_in_turn_and_one_that_fails_stops_nothing(tmp_path):
     assert ran[3][2:4] == ["--data", str(tmp_path / "flags")] and "-q" in ran[4]
 
 
+def test_a_benchmark_may_write_into_the_folder():
+    scale = Benchmark("scale", "a", writes="s.json")
+    assert scale.command(Path("out"), Path("none"), quick=False)[-2:] == ["--out", "out"]
+    assert scale.file(Path("out")) == Path("out/s.json")
+
+
 def test_the_command_writes_what_ran_and_on_what(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(all_benchmarks, "BENCHMARKS", (Benchmark("machine", "only --help", ("--help",), ()),))
     assert all_benchmarks.main(["--out", str(tmp_path / "bench")]) == 0
