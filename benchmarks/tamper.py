@@ -115,8 +115,8 @@ def damaged(index: Path, trials: Trials, options: argparse.Namespace, outside: P
             data[place] = value
             (index / name).write_bytes(data)
             what = f"{name} byte {place} to {value}"
-            opened.add(what, trials.run(index))
-            found = trials.run(index, verify=True)
+            opened.add(what, trials.run(index, alone=False))
+            found = trials.run(index, verify=True, alone=False)
             verified.add(what, found if name in found.detail else Outcome("wrong", f"said {found.detail}", 0.0, 0.0))
     yield "one byte, opened", opened
     yield "one byte, verified", verified
@@ -124,7 +124,7 @@ def damaged(index: Path, trials: Trials, options: argparse.Namespace, outside: P
     for name, length in watch("cut short", list(cases.truncations(index, rng, options.lengths))):
         with changed(index, name):
             (index / name).write_bytes((index / name).read_bytes()[:length])
-            tried.add(f"{name} cut at {length}", trials.run(index))
+            tried.add(f"{name} cut at {length}", trials.run(index, alone=False))
     yield "cut short", tried
     tried = Tried(True)
     for what, _ in watch("places", list(cases.places(index, outside))):
@@ -206,15 +206,13 @@ def run_groups(index: Path, source: Path | None, work: Path, options: argparse.N
     copy = Path(shutil.copytree(index, work / "copy"))
     outside = work / "outside"
     outside.mkdir()
-    found = {}
     with Trials(index, options.seconds, options.mib) as trials:
         groups = [damaged(copy, trials, options, outside), forged(copy, trials, options, outside)]
         if source:
             groups.append(other_kinds(source, work, trials, options))
         for group in groups:
             for name, tried in group:
-                found[name] = tried.as_json()
-    return found
+                yield name, tried.as_json()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -242,15 +240,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.quick:
         for name in ("bytes", "lengths", "manifests", "forged"):
             setattr(options, name, -(-getattr(options, name) // 10))
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
     with tempfile.TemporaryDirectory(prefix="tamper-") as folder:
         source = None if options.index else sample_source(Path(folder, "source"), np.random.default_rng([options.seed]))
         index = options.index or build_index(source, Path(folder, "index"), progress=False)
         sizes = {name: (index / name).stat().st_size for name in cases.file_names(index)}
-        found = run_groups(index, source, Path(folder), options)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(
-        options.out, {**facts, "options": {**vars(options), "out": str(options.out)}, "files": sizes, "groups": found}
-    )
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        found: dict[str, dict[str, Any]] = {}
+        for name, row in run_groups(index, source, Path(folder), options):
+            found[name] = row  # written after every group: what has been tried counts, even if the rest is stopped
+            write_json(options.out, {**facts, "options": given, "files": sizes, "groups": found})
     names = ("trials", "refused", "opened", "bad", "most MiB", "longest s")
     rows = []
     for name, row in found.items():

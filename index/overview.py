@@ -83,7 +83,7 @@ def lines(facts: Mapping[str, Any]) -> Iterator[str]:
     numbers = f"{encoder['dimension']} numbers a vector"
     yield f"encoder      {plain(encoder['spec'])}, {numbers}, {encoder['fingerprint'][:12]}"
     yield f"kind         {plain(kind(options))}"
-    yield f"options      {pairs(options)}"
+    yield f"options      {pairs({name: value for name, value in options.items() if name != 'vectors'})}"
     yield f"built with   {pairs(facts['libraries'])}"
     for number, (name, size) in enumerate(facts["files"].items()):
         yield f"{'' if number else 'files':13}{plain(name):30}{size:>15,} bytes"
@@ -107,7 +107,10 @@ def document_lines(document: Mapping[str, Any], whole: bool = False) -> Iterator
 def kind(options: Mapping[str, Any]) -> str:
     """How pictures are searched: the kind of vector index and its parameters."""
     said = options.get("vectors")
-    return pairs(said) if isinstance(said, dict) else str(said)
+    if not isinstance(said, dict):
+        return str(said)
+    parameters = {name: value for name, value in said.items() if name != "kind"}
+    return f"{said.get('kind')}, {pairs(parameters)}" if parameters else str(said.get("kind"))
 
 
 def pairs(values: Mapping[str, Any]) -> str:
