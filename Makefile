@@ -1,10 +1,14 @@
 # Every target works on a fresh clone: the first one makes .venv from the locked versions.
 #   make demo       the whole road on the embedded world, in two tables     make lint    ruff and mypy
-#   make test       lint, doctests and all tests but the slow ones         make bench   what can be found on real flags, and by whom
+#   make test       lint, doctests and all tests but the slow ones         make bench   every benchmark that needs no large data
 #   make test-slow  the slow tests                                         make clean   forget caches (keeps .venv and runs)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# `make bench`: where real flags are (what needs them is left out where they are not), where figures go, and options of
+# `python -m benchmarks`, as in `make bench BENCH=--quick` or `make bench BENCH="--only tamper"`.
 ATLAS  ?= ../shared/data/atlas
+OUT    ?= runs/bench
+BENCH  ?=
 BIN    := .venv/bin
 READY  := .venv/.installed
 # pytest-xdist brings the parallelism, so each process keeps to one thread: on two cores more of them only wait for each other.
@@ -27,8 +31,7 @@ lint: $(READY)
 	$(BIN)/mypy index gog_env agents
 
 bench: $(READY)
-	$(BIN)/python -m benchmarks.crop_retrieval --data $(ATLAS)
-	$(BIN)/python -m benchmarks.perfect_reader --data $(ATLAS)
+	$(BIN)/python -m benchmarks --atlas $(ATLAS) --out $(OUT) $(BENCH)
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -214,12 +214,21 @@ class KnowledgeIndex:
         return self._tables.thumbnail(row)
 
 
+def vector_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The kind of vector index and its parameters among an index's options."""
+    found = options.get("vectors")
+    return found if isinstance(found, dict) else {}
+
+
+def required_files(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Files that an index of these options must have."""
+    return REQUIRED if vector_options(options).get("kind") == "flat" else (*REQUIRED, RAW)
+
+
 def _open_files(path: Path, check: str) -> tuple[seal.Manifest, Tables, Vectors, TextIndex]:
     manifest = seal.read_manifest(path)
-    options = manifest.options.get("vectors")
-    options = options if isinstance(options, dict) else {}
-    required = (*REQUIRED, *(() if options.get("kind") == "flat" else (RAW,)))
-    missing = [name for name in required if name not in manifest.files]
+    options = vector_options(manifest.options)
+    missing = [name for name in required_files(manifest.options) if name not in manifest.files]
     if missing:
         raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
     seal.check_sizes(path, manifest)

@@ -18,11 +18,12 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from index import guard
 from index.errors import GoGError, IntegrityError
 
 FORMAT = "gog-index"
@@ -70,8 +71,16 @@ def library_versions() -> dict[str, str]:
 
 
 def write_report(folder: Path, report: Mapping[str, Any]) -> None:
-    """Writes `report.json` with a checksum of its content."""
-    _write_json(folder / REPORT, _stamped(report))
+    """Writes `report.json` with a checksum of its content.
+
+    Where it would be larger than what is read again, its list of skipped pictures is cut, and `skipped_unlisted` says
+    by how many.
+    """
+    content = dict(report)
+    while len(_json(_stamped(content))) > guard.REPORT_BYTES and content.get("skipped"):
+        content["skipped"] = content["skipped"][: len(content["skipped"]) // 2]
+        content["skipped_unlisted"] = len(report["skipped"]) - len(content["skipped"])
+    _write_json(folder / REPORT, _stamped(content))
 
 
 def seal(folder: Path, manifest: Manifest) -> Manifest:
@@ -113,25 +122,24 @@ def check_sizes(path: Path, manifest: Manifest) -> None:
         IntegrityError: as `verify`.
     """
     for name, expected in manifest.files.items():
-        file = path / name
-        if not file.is_file():
-            raise IntegrityError(f"index {path}: {name} is missing; {_AGAIN} or restore the file")
-        size = file.stat().st_size
+        size = _place(path, name)
         if size != expected["bytes"]:
             raise IntegrityError(
                 f"index {path}: {name} has {size} bytes instead of {expected['bytes']}; {_AGAIN} or restore the file"
             )
-    _read_stamped(path, REPORT)
+    read_report(path)
 
 
-def check_hashes(path: Path, manifest: Manifest) -> None:
-    """Checks every file's hash.
+def check_hashes(path: Path, manifest: Manifest, names: Iterable[str] | None = None) -> None:
+    """Checks files' hashes: of all that the manifest names, or of some.
 
     Raises:
         IntegrityError: as `verify`.
     """
-    for name, expected in manifest.files.items():
-        if file_facts(path / name)["sha256"] != expected["sha256"]:
+    for name in manifest.files if names is None else names:
+        if name not in manifest.files:
+            raise IntegrityError(f"index {path}: {MANIFEST} does not name {name}; {_AGAIN}")
+        if file_facts(path / name)["sha256"] != manifest.files[name]["sha256"]:
             raise IntegrityError(f"index {path}: {name} has been altered (its SHA-256 differs); {_AGAIN} or restore it")
 
 
@@ -141,7 +149,16 @@ def checksum(path: Path) -> str:
     Raises:
         IntegrityError: the manifest cannot be read.
     """
-    return str(_read_json(path, MANIFEST).get("checksum"))
+    return str(_read_json(path, MANIFEST, guard.MANIFEST_BYTES)[0].get("checksum"))
+
+
+def read_report(path: str | Path) -> dict[str, Any]:
+    """Reads `report.json` and checks its checksum.
+
+    Raises:
+        IntegrityError: as `verify`.
+    """
+    return _read_stamped(Path(path), REPORT, guard.REPORT_BYTES)
 
 
 def read_manifest(path: str | Path) -> Manifest:
@@ -153,25 +170,22 @@ def read_manifest(path: str | Path) -> Manifest:
     path = Path(path)
     if not path.is_dir():
         raise IntegrityError(f"index {path} does not exist; build it with `python -m gog_env.build_index --out {path}`")
-    if not (path / MANIFEST).is_file():
+    if not os.path.lexists(path / MANIFEST):
         raise IntegrityError(f"{path} is not an index: {MANIFEST} is missing; {_AGAIN} or name another folder")
-    content = _read_json(path, MANIFEST)
+    content, data = _read_json(path, MANIFEST, guard.MANIFEST_BYTES)
     if content.get("format") != FORMAT:
         raise IntegrityError(f"{path} is not an index: its {MANIFEST} is of another kind; name another folder")
     version = content.get("version")
-    if version != VERSION:
-        newer = isinstance(version, int) and version > VERSION
+    if type(version) is not int or version != VERSION:
+        newer = type(version) is int and version > VERSION
         remedy = "update glance-or-gaze, or build the index again" if newer else _AGAIN
-        raise IntegrityError(f"index {path} has format version {version}, this program reads {VERSION}; {remedy}")
-    content = _read_stamped(path, MANIFEST)
-    try:
-        manifest = Manifest(**{field.name: content[field.name] for field in dataclasses.fields(Manifest)})
-        expected = index_fingerprint(manifest.source, manifest.encoder["fingerprint"], manifest.options)
-        for name, entry in manifest.files.items():
-            if not _stays_inside(name) or not isinstance(entry["bytes"], int) or len(entry["sha256"]) != 64:
-                raise IntegrityError(f"index {path}: {MANIFEST} names {name!r}, which leaves the folder; {_AGAIN}")
-    except (KeyError, TypeError, AttributeError) as error:
-        raise IntegrityError(f"index {path}: {MANIFEST} is incomplete ({error}); {_AGAIN}") from None
+        shown = " ".join(str(version).split())[:40]
+        raise IntegrityError(f"index {path} has format version {shown}, this program reads {VERSION}; {remedy}")
+    _check_stamp(path, MANIFEST, content, data)
+    for problem in guard.manifest_problems(content):
+        raise IntegrityError(f"index {path}: {MANIFEST} {problem}; {_AGAIN}")
+    manifest = Manifest(**{field.name: content[field.name] for field in dataclasses.fields(Manifest)})
+    expected = index_fingerprint(manifest.source, manifest.encoder["fingerprint"], manifest.options)
     if manifest.fingerprint != expected:
         raise IntegrityError(f"index {path}: {MANIFEST} has been altered (fingerprint differs); {_AGAIN}")
     return manifest
@@ -242,14 +256,6 @@ def _move_into_place(folder: Path, out: Path, force: bool) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _stays_inside(name: Any) -> bool:
-    """True for a plain relative path: no parent, no root, no drive, no backslash."""
-    if not isinstance(name, str) or not name or set(name) & set("\\:\0"):
-        return False
-    parts = name.split("/")
-    return not PurePosixPath(name).is_absolute() and all(part not in ("", ".", "..") for part in parts)
-
-
 def file_facts(file: Path) -> dict[str, Any]:
     """A file's size (`bytes`) and the digest of what is in it (`sha256`)."""
     with file.open("rb") as data:
@@ -264,29 +270,47 @@ def _stamped(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "checksum": _digest(dict(content))}
 
 
-def _read_json(path: Path, name: str) -> dict[str, Any]:
+def _place(path: Path, name: str) -> int:
+    """Size in bytes of a file that lies in the folder and is a plain one."""
     try:
-        content = json.loads((path / name).read_bytes())
+        return guard.check_file(path, name).st_size
     except FileNotFoundError:
         raise IntegrityError(f"index {path}: {name} is missing; {_AGAIN} or restore the file") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except ValueError as error:
+        raise IntegrityError(f"index {path}: {name} {error}; {_AGAIN} or put the file itself there") from None
+
+
+def _read_json(path: Path, name: str, limit: int) -> tuple[dict[str, Any], bytes]:
+    _place(path, name)
+    try:
+        data = guard.read_bytes(path, name, limit)
+        return guard.parse_object(data), data
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:100]
         raise IntegrityError(f"index {path}: {name} is truncated or altered ({reason}); {_AGAIN}") from None
-    if not isinstance(content, dict):
-        raise IntegrityError(f"index {path}: {name} is truncated or altered (no object); {_AGAIN}")
+
+
+def _read_stamped(path: Path, name: str, limit: int) -> dict[str, Any]:
+    content, data = _read_json(path, name, limit)
+    _check_stamp(path, name, content, data)
     return content
 
 
-def _read_stamped(path: Path, name: str) -> dict[str, Any]:
-    content = _read_json(path, name)
-    checksum = content.pop("checksum", None)
-    if checksum != _digest(content):
+def _check_stamp(path: Path, name: str, content: dict[str, Any], data: bytes) -> None:
+    """Compares a file with how its content is written, to the byte, and takes out the checksum and compares it."""
+    written = _json(content)
+    if content.pop("checksum", None) != _digest(content):
         raise IntegrityError(f"index {path}: {name} has been altered (its checksum differs); {_AGAIN}")
-    return content
+    if written != data:
+        raise IntegrityError(f"index {path}: {name} has been altered (it is not as it was written); {_AGAIN}")
 
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    file.write_bytes(_json(content))
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
 
 
 def _sync(path: Path) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from index.arrow_guard import batch_blocks, check_batch
 from index.errors import IntegrityError, SourceError
 from index.records import Document, document_hash, source_fingerprint
 
@@ -127,6 +129,8 @@ class Table:
         self._lock = threading.Lock()
         with self._reading():
             self._map = pa.memory_map(str(file), "r")
+            self._bytes = memoryview(self._map.read_buffer())
+            self._blocks = batch_blocks(self._bytes, -(-rows // ROWS))
             self._reader = pa.ipc.open_file(self._map)
             if not self._reader.schema.equals(schema) or self._reader.num_record_batches != -(-rows // ROWS):
                 raise ValueError(f"it is not a table of {rows} rows with the columns {', '.join(schema.names)}")
@@ -163,9 +167,11 @@ class Table:
     def _read_batch(self, number: int) -> Any:
         with self._reading():
             with self._lock:  # Arrow does not promise that one reader may be used by two threads
-                batch = self._reader.get_batch(number)
-            if len(batch) != min(ROWS, self.rows - number * ROWS):
-                raise ValueError(f"its batch {number} has {len(batch)} rows")
+                rows = min(ROWS, self.rows - number * ROWS)
+            offset, header, body = self._blocks[number].tolist()
+            check_batch(self._bytes, offset, header, body, rows)
+            batch = self._reader.get_batch(number)
+            batch.validate()  # that columns are as long as they say; what their values are, `check` looks at
             return batch
 
     def check(self) -> None:
@@ -187,7 +193,7 @@ class Table:
 
         try:
             yield
-        except (pa.ArrowException, OSError, ValueError) as error:  # UnicodeDecodeError is a ValueError
+        except (pa.ArrowException, OSError, ValueError, struct.error) as error:  # as UnicodeDecodeError is
             reason = " ".join(str(error).split())[:120]
             folder, name = self.file.parent, self.file.name
             raise IntegrityError(f"index {folder}: {name} cannot be read ({reason}); build the index again") from None
@@ -275,6 +281,11 @@ class Tables:
         """The hash of a picture's pixels (see `index.images.picture_hash`)."""
         return self._pictures.value(2, row)
 
+    def picture(self, row: int) -> dict[str, Any]:
+        """What is known of a picture: `id`, `width`, `height`, `sha256`."""
+        names = ("id", "document", "sha256", "width", "height")
+        return {name: self._pictures.value(place, row) for place, name in enumerate(names) if name != "document"}
+
     def thumbnail(self, row: int) -> bytes:
         """A picture as small PNG."""
         return self._pictures.value(5, row)
@@ -295,24 +306,48 @@ class Tables:
         self._documents.check()
         self._pictures.check()
         owners = self.owners
-        sound = not len(owners) or (0 <= owners[0] and owners[-1] < len(self) and bool((np.diff(owners) >= 0).all()))
+        sound = not len(owners) or (0 <= owners[0] and owners[-1] < len(self) and _ascending(owners))
         last = ""
         for place, id in enumerate(self._documents.column(0)):
             sound, last = sound and (place == 0 or last < id), id
+        sound = sound and self._pictures_are_named()
         if not sound or self.fingerprint() != source:
             raise IntegrityError(
                 f"index {self.folder}: its documents are not those of its manifest; build the index again"
             )
 
-    def _hashes(self) -> Iterator[tuple[str, str]]:
+    def _pictures_are_named(self) -> bool:
+        """Whether every picture has the id of its document, `#`, and what no other picture of it has."""
+        row, document = -1, ""
+        seen: set[str] = set()
+        ids = self._documents.column(0)
+        for owner, id in zip(self.owners.tolist(), self._pictures.column(0), strict=True):
+            while row < owner:
+                row, document = row + 1, next(ids)
+                seen.clear()
+            if id in seen or id.rpartition("#")[0] != document or "#" not in id:
+                return False
+            seen.add(id)
+        return True
+
+    def records(self) -> Iterator[tuple[tuple[str, str, str], list[str]]]:
+        """(id, title, text) of every document and the hashes of its pictures, in order, a batch at a time in memory."""
         digests, owners = self._pictures.column(2), iter(self.owners.tolist())
         owner = next(owners, -1)
-        for row, (id, title, text) in enumerate(self.documents()):
+        for row, document in enumerate(self.documents()):
             mine = []
             while owner == row:
                 mine.append(next(digests))
                 owner = next(owners, -1)
-            yield id, document_hash(Document(id, title, text), mine)
+            yield document, mine
+
+    def _hashes(self) -> Iterator[tuple[str, str]]:
+        for (id, title, text), pictures in self.records():
+            yield id, document_hash(Document(id, title, text), pictures)
+
+
+def _ascending(numbers: np.ndarray) -> bool:
+    return bool((numbers[1:] >= numbers[:-1]).all())  # a difference could overflow
 
 
 def _last_at_most(key: Callable[[int], str], count: int, wanted: str) -> int | None:

@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -21,12 +20,15 @@ from typing import Any
 
 import numpy as np
 
+from index import guard
 from index.errors import IntegrityError
 
 TITLE_WEIGHT = 2
 OPTIONS = {"method": "lucene", "k1": 1.5, "b": 0.75, "words": 1, "title_weight": TITLE_WEIGHT}
 FILES = ("data.csc.index.npy", "indices.csc.index.npy", "indptr.csc.index.npy", "vocab.index.json", "params.index.json")
 _PARAMS = {"k1": 1.5, "b": 0.75, "method": "lucene", "idf_method": "lucene", "dtype": "float32", "int_dtype": "int32"}
+_UNUSED = {"delta", "version", "backend"}
+_ARRAYS = {"data": ("<f4",), "indices": ("<i4", "<i8"), "indptr": ("<i4", "<i8")}
 _ALONE = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _WORD = re.compile(rf"\d{{1,3}}(?:,\d{{3}})+(?!\d)|[{_ALONE}]|[^\W_{_ALONE}]+")
 _FUNCTION_WORDS = frozenset(
@@ -101,14 +103,18 @@ class TextIndex:
         import bm25s
 
         try:
-            params = json.loads((folder / "params.index.json").read_text(encoding="utf-8"))
-            if any(params.get(name) != value for name, value in _PARAMS.items()) or params["num_docs"] != rows:
+            params = guard.read_object(folder, "params.index.json", 1 << 16)
+            ours = {**_PARAMS, "num_docs": rows}
+            if set(params) - set(ours) - _UNUSED or any(params.get(name) != value for name, value in ours.items()):
                 raise ValueError("its parameters are not ours")
+            guard.check_flat(folder / "vocab.index.json")
+            for name, types in _ARRAYS.items():
+                guard.check_array(folder / f"{name}.csc.index.npy", types)
             engine = bm25s.BM25.load(
                 str(folder), mmap=True, load_corpus=False, allow_pickle=False, backend="numpy", csc_backend="numpy"
             )
             _check_shapes(engine)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError) as error:
             reason = " ".join(str(error).split())[:120]
             raise IntegrityError(f"{folder} is no BM25 index of {rows} documents ({reason}); build it again") from None
         return cls(engine, rows)
@@ -136,6 +142,12 @@ class TextIndex:
         if k < 1:
             raise ValueError(f"k is {k}; ask for at least 1 hit")
         return [self._one(query, k) for query in queries]
+
+    def holds(self, row: int, title: str, text: str) -> bool:
+        """Whether every word of a document leads to its row."""
+        indices, indptr = self._engine.scores["indices"], self._engine.scores["indptr"]
+        places = [self._engine.vocab_dict.get(word) for word in set(words(title) + words(text))]
+        return all(place is not None and row in indices[indptr[place] : indptr[place + 1]] for place in places)
 
     def _one(self, query: str, k: int) -> list[tuple[int, float]]:
         known = [word for word in query_words(query) if word in self._engine.vocab_dict]
@@ -173,7 +185,7 @@ def _sound(engine: Any, rows: int) -> bool:
     return bool(
         all(type(place) is int for place in places)
         and sorted(places) == list(range(len(indptr) - 1))
-        and (np.diff(indptr) >= 0).all()
+        and (indptr[1:] >= indptr[:-1]).all()  # a difference could overflow
         and (len(indices) == 0 or (indices.min() >= 0 and indices.max() < rows))
         and np.isfinite(data).all()
     )

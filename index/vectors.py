@@ -29,6 +29,8 @@ VECTORS = "image.faiss"
 RAW = "vectors.f32"
 FLAT_OFFSET = HEADER.size + 8
 """Where in a flat `image.faiss` the rows begin, which are those of `vectors.f32`."""
+MOST = 1 << 24
+"""No parameter of a kind comes near: lists, links, candidates."""
 PIECE = 16_384
 """Rows that are worked on at once where all are gone through."""
 
@@ -118,7 +120,13 @@ class Vectors:
 
         file, rows = folder / VECTORS, len(owners)
         if options.get("kind") not in FOURCC:
-            raise IntegrityError(f"{file} is of an unknown kind, {options.get('kind')!r}; build the index again")
+            kind = str(options.get("kind"))[:40]
+            raise IntegrityError(f"{file} is of an unknown kind, {kind!r}; build the index again")
+        for name in (name for name in options if name != "kind"):
+            if type(options[name]) is not int or not 0 < options[name] < MOST:
+                raise IntegrityError(
+                    f"{file} cannot be searched: its option {name[:40]!r} is out of range; build it again"
+                )
         check_file(file, options["kind"], rows, dimension, options)
         try:
             index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC)

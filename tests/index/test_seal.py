@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index import KnowledgeIndex, load_encoder, seal
+from index import KnowledgeIndex, guard, load_encoder, seal
 from index.errors import EncoderError, IntegrityError
 from index.knowledge import REQUIRED
 from index.tables import DOCUMENTS, Tables, TableWriter, documents_schema
@@ -44,7 +44,7 @@ def rewrite(path: Path, change) -> None:
     content = json.loads((path / "manifest.json").read_text())
     content.pop("checksum")
     change(content)
-    (path / "manifest.json").write_text(json.dumps(seal._stamped(content)))
+    seal._write_json(path / "manifest.json", seal._stamped(content))
 
 
 def reseal(path: Path, name: str) -> None:
@@ -110,7 +110,7 @@ def test_manifest_paths_stay_inside(copy, encoder, name):
 @given(st.text(max_size=30))
 def test_a_path_that_passes_never_resolves_outside(name):
     base = Path("/base/folder")
-    if seal._stays_inside(name):
+    if guard.stays_inside(name):
         assert Path(base, name).is_relative_to(base) and ".." not in Path(base, name).parts
 
 

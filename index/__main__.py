@@ -1,0 +1,112 @@
+"""Looks at sealed indexes: is one sound, what is it, what differs between two?
+
+    python -m index verify runs/my-index            # every byte; says all that is wrong; exit status 0 or 1
+    python -m index inspect runs/my-index --documents 3
+    python -m index diff runs/old-index runs/new-index
+
+Each writes a JSON object with --json. Nothing is changed. An index is built by `python -m gog_env.build_index`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from index.errors import cli
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    made = argparse.ArgumentParser(prog="python -m index", description="Look at sealed indexes.")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    verify = commands.add_parser("verify", help="check every byte and say all that is wrong")
+    verify.add_argument("index", metavar="DIR", help="folder of an index")
+    verify.add_argument("--encoder", metavar="SPEC", help="open it with this encoder (default: as at the build)")
+    verify.add_argument("--no-open", action="store_true", help="do not open and search it, which loads the encoder")
+
+    inspect = commands.add_parser("inspect", help="say what an index is")
+    inspect.add_argument("index", metavar="DIR", help="folder of an index")
+    inspect.add_argument("--documents", type=_natural, default=0, metavar="N", help="show the first N documents")
+    inspect.add_argument("--id", action="append", default=[], help="show a document (again for more)")
+
+    diff = commands.add_parser("diff", help="say what differs between two; exit status 1 if anything does")
+    diff.add_argument("old", metavar="A", help="folder of an index")
+    diff.add_argument("new", metavar="B", help="folder of another")
+    diff.add_argument("--examples", type=_natural, default=5, metavar="N", help="of each change (default: 5)")
+    for command in (verify, inspect, diff):
+        command.add_argument("--json", action="store_true", help="write a JSON object")
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns 1 where an index is not sound, or two differ."""
+    options = parser().parse_args(argv)
+    if hasattr(sys.stdout, "reconfigure"):  # what a file holds may have no place in the terminal's encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return {"verify": _verify, "inspect": _inspect, "diff": _diff}[options.command](options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from index.checks import examine
+    from index.overview import plain
+
+    found = examine(options.index, options.encoder, not options.no_open)
+    if options.json:
+        _write(found.as_json())
+        return int(not found.sound)
+    looked = f"{found.files:,} files and their {found.bytes:,} bytes, {found.documents:,} documents, "
+    looked += f"{found.pictures:,} pictures" + (", opened and searched" if found.opened else "")
+    if found.sound:
+        print(f"index {plain(found.path)} is sound: {looked}")
+        print(f"fingerprint {found.fingerprint}")
+        return 0
+    number = len(found.problems)
+    print(f"index {plain(found.path)} has {number} problem{'s' * (number > 1)} (looked at {looked})")
+    for problem in found.problems:
+        print(f"  {plain(problem.file)}: {plain(problem.problem, None)}")
+        print(f"    {plain(problem.remedy, None)}")
+    return 1
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from index.overview import document_lines, documents, lines, overview
+
+    facts = overview(options.index)
+    shown = list(documents(options.index, options.documents, options.id)) if options.documents or options.id else []
+    if options.json:
+        _write({**facts, "documents": shown})
+        return 0
+    print(*lines(facts), sep="\n")
+    for document in shown:
+        print()
+        print(*document_lines(document, whole=document["id"] in options.id), sep="\n")
+    return 0
+
+
+def _diff(options: argparse.Namespace) -> int:
+    from index.difference import difference, lines
+
+    found = difference(options.old, options.new, options.examples)
+    if options.json:
+        _write(found)
+    else:
+        print(*lines(found), sep="\n")
+    return int(not found["same"])
+
+
+def _write(content: Any) -> None:
+    print(json.dumps(content, indent=2, sort_keys=True))
+
+
+def _natural(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    cli(main)
