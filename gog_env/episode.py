@@ -135,14 +135,17 @@ class Episode:
         task: question, picture and gold answer.
         config: rules.
         seed: recorded with the episode; policies that draw at random use it.
+        picture: the task's, where it is decoded already.
     """
 
-    def __init__(self, task: Task, config: EpisodeConfig | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, task: Task, config: EpisodeConfig | None = None, seed: int = 0, picture: Image.Image | None = None
+    ) -> None:
         self.task = task
         self.config = config or EpisodeConfig()
         self.seed = int(seed)
         self.turns: tuple[Turn, ...] = ()
-        self._picture: Image.Image | None = None
+        self._picture = picture
 
     @property
     def picture(self) -> Image.Image:

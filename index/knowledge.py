@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from index import seal
+from index.cache import CACHE_BYTES, EmbeddingCache
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
 from index.images import open_picture
@@ -58,9 +59,17 @@ class KnowledgeIndex:
     """Knowledge that any crop and any query can be searched in, offline and deterministically."""
 
     def __init__(
-        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: _Tables, vectors: Vectors, text: TextIndex
+        self,
+        path: Path,
+        manifest: seal.Manifest,
+        encoder: Encoder,
+        tables: _Tables,
+        vectors: Vectors,
+        text: TextIndex,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """Use `KnowledgeIndex.open`."""
+        self.embeddings = EmbeddingCache(cache_bytes)
         self.path = path
         self.manifest = manifest
         self.encoder = encoder
@@ -75,12 +84,16 @@ class KnowledgeIndex:
         self._group = functools.lru_cache(maxsize=64)(self._read_group)
 
     @classmethod
-    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
+    def open(
+        cls, path: str | Path, encoder: Encoder | str | Path | None = None, cache_bytes: int = CACHE_BYTES
+    ) -> KnowledgeIndex:
         """Checks a sealed index and opens it.
 
         Args:
             path: the folder that `python -m gog_env.build_index` wrote.
             encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
+            cache_bytes: bound of the cache of crops' embeddings (`index.cache`; hits and misses: `embeddings.facts`); 0
+                switches it off. Results are the same.
 
         Raises:
             IntegrityError: a file is missing, truncated or altered, or the format is unknown.
@@ -107,7 +120,7 @@ class KnowledgeIndex:
                 f" SOURCE --encoder {encoder.spec} --out {path} --force; or open it in Python with the encoder that"
                 " made it: KnowledgeIndex.open(path, encoder=...)"
             )
-        return cls(path, manifest, encoder, tables, vectors, text)
+        return cls(path, manifest, encoder, tables, vectors, text, cache_bytes)
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +140,8 @@ class KnowledgeIndex:
         return self  # nothing in it changes; gymnasium copies the arguments of every `gym.make`
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
+        arguments = (str(self.path), self.encoder.spec, self.embeddings.facts.limit)
+        return KnowledgeIndex.open, arguments  # another process checks and opens for itself
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all documents, sorted."""
@@ -167,7 +181,7 @@ class KnowledgeIndex:
         Returns:
             One list a picture, best first: a document ranks by its best picture, ties by document id.
         """
-        found = self._vectors.search(self.encoder.encode_images(list(pictures)), k)
+        found = self._vectors.search(self.embeddings.encode(self.encoder, list(pictures)), k)
         return [[self._hit(row, score, picture) for row, picture, score in hits] for hits in found]
 
     def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:

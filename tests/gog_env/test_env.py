@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import gog_env
+from gog_env import pictures
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.env import GlanceOrGazeEnv
 from gog_env.episode import EpisodeConfig
@@ -229,6 +230,7 @@ def test_failures_of_infrastructure_are_raised_not_scored(
 
     env.reset(seed=0, options={"task": "t2"})
     for broken in ("search_image", "thumbnail"):
+        pictures.forget()  # thumbnails that are remembered are not asked for
         with monkeypatch.context() as patch, pytest.raises(ConnectionError):
             patch.setattr(env.index, broken, fail)
             env.step(Glance())
