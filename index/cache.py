@@ -23,10 +23,10 @@ import numpy as np
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Default bound of a `KnowledgeIndex`'s cache: some 80,000 crops of the nano encoder, 27,000 of a ViT-B-32.
+#: Default bound of a `KnowledgeIndex`'s cache: some 70,000 crops of the nano encoder, 27,000 of a ViT-B-32.
 CACHE_BYTES = 64 * 1024**2
 #: What an entry costs beside its value: key, links, array header (measured with tracemalloc, rounded up).
-ENTRY_BYTES = 400
+ENTRY_BYTES = 450
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

@@ -112,8 +112,8 @@ class Encoder:
 
         Args:
             pictures: PIL pictures of any size and mode.
-            batch_size: how many go through the model at once. On CPU a picture's vector depends neither on it nor on
-                the other pictures (`index.invariant`); elsewhere by less than 1e-5.
+            batch_size: how many go through the model at once. On CPU a ViT's vectors depend neither on it nor on the
+                other pictures (`index.invariant`); elsewhere they do by less than 1e-5.
 
         Returns:
             float32 (pictures, dimension), rows of unit length.

@@ -1,4 +1,4 @@
-"""A picture's features, the same to the bit whatever else is in its batch (on CPU, for a given number of threads).
+"""A picture's features, the same to the bit whatever else is in its batch (ViTs on CPU, for a given number of threads).
 
 Matrix products choose their kernels by the number of rows. Measured on the nano encoder and ViT-B-32 with one and two
 threads (torch 2.13, MKL): rows agree to the bit in all batches whose size is a multiple of `ROWS`; sizes between differ
@@ -7,7 +7,7 @@ in the last bit, and so does a single picture, by its projection alone. Therefor
 - A batch of several is filled up to a multiple of `ROWS` with its last picture.
 - A single picture goes through the tower alone, because four would cost three times as much, and its tokens are
   repeated just before the projection. That place is known of open_clip's `VisionTransformer`; other towers take
-  the filled batch.
+  the filled batch. Convolutions (ResNets) choose by the size of the batch itself: there 1e-6 remains.
 
 A difference of 1e-7 would hardly ever show in a score of five decimals, but it would now and then, and an episode could
 not be replayed to the same bytes beside others.
