@@ -237,7 +237,7 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
         episode = self.stand.episode
         info: dict[str, Any] = {
             "task_id": episode.task.id,
-            "picture": episode.picture.copy(),  # whoever draws on it must not change what is searched with
+            "picture": pictures.lent(episode.picture),  # whoever draws on it must not change what is searched with
             "placement": self.stand.placement,
         }
         if episode.done:

@@ -4,7 +4,8 @@
   picture once. Both are bounded in bytes; what was used longest ago is decoded again.
 - Pictures belong to the object that they came from, a task or an index, and are forgotten with it: two tasks of equal
   ids are not the same.
-- What is handed out is shared. Nobody draws on it: arrays are read-only, and the environment copies.
+- What comes from here is shared. Nobody draws on it: arrays are read-only, and `lent` gives others a picture that is
+  copied as soon as it is drawn on.
 """
 
 from __future__ import annotations
@@ -74,6 +75,17 @@ def thumbnail(index: Thumbnails, picture_id: str, size: int) -> np.ndarray:
         return _array(letterbox(index.thumbnail(picture_id), size)[0])
 
     return _remembered(_thumbnails, index, (picture_id, size), make, lambda array: array.nbytes)
+
+
+def lent(picture: Image.Image) -> Image.Image:
+    """The same picture for somebody else: drawing on it (`paste`, `ImageDraw`, `putpixel`) changes his alone.
+
+    It is Pillow's own copy on write, by which it treats pictures whose memory is a file's: what is marked as read-only
+    is copied before the first change. A whole copy for every step would take longer than everything else, for photos.
+    """
+    other = picture._new(picture.im)
+    other.readonly = 1
+    return other
 
 
 def forget() -> None:
