@@ -300,7 +300,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     from gog_env.tasks import Tasks
 
     tasks = Tasks(listed)
-    found: dict[str, Any] = {"sharing": sharing(index, tasks, options.envs), "import, s": imports(5)}
+    found: dict[str, Any] = {
+        "sharing": sharing(index, tasks, options.envs),
+        "import, s": imports(min(5, options.rounds)),
+    }
     found["single"] = single(index, tasks, options)
     found["batched"] = batched(index, tasks, options)
     found["memory"] = memory(index, tasks, options)
