@@ -23,7 +23,8 @@ from index.images import Box, check_box
 
 #: Longest query and longest answer, in characters. An answer is a name, a number or a short phrase.
 MAX_TEXT = 300
-_MAX_REASON = 200
+#: Longest reason of a malformed action, in characters.
+MAX_REASON = 200
 _MAX_THOUGHT = 4000
 
 
@@ -228,10 +229,10 @@ def _text_problem(what: str, text: object) -> str | None:
 
 
 def _one_line(text: object) -> str:
-    """Any object as one printable line of at most `_MAX_REASON` characters, writable as UTF-8."""
+    """Any object as one printable line of at most `MAX_REASON` characters, writable as UTF-8."""
     try:
         raw = str(text)
     except Exception:
         raw = f"unprintable {type(text).__name__}"
     line = " ".join(raw.replace("\0", " ").encode("utf-8", "replace").decode("utf-8").split())
-    return line if len(line) <= _MAX_REASON else line[: _MAX_REASON - 1] + "…"
+    return line if len(line) <= MAX_REASON else line[: MAX_REASON - 1] + "…"

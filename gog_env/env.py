@@ -6,6 +6,7 @@ and users of `gym.Env` get the very same behaviour.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,13 @@ import gymnasium
 import numpy as np
 
 from index.errors import TaskError
-from index.images import letterbox
 
-from . import render, spaces, trajectory
-from .actions import from_space
-from .episode import Episode, EpisodeConfig, step_batch
-from .tasks import Tasks, read_tasks
+from . import pictures, render, spaces, trajectory
+from .episode import Episode, EpisodeConfig
+from .stand import Stand, open_index, open_tasks, take
+from .tasks import Tasks
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from index.knowledge import KnowledgeIndex
 
 _SPLITS = ("train", "heldout")
@@ -118,6 +116,9 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
     | `format_weight`  | 0.1       | λ of the reward                                                             |
     | `call_cost`      | 0.0       | price of a glance, gaze or search                                           |
     | `render_mode`    | `None`    | `rgb_array` (960x640) or `ansi`                                             |
+    | `cache_bytes`    | `None`    | with `index=None` or a path: bound of the index's cache of crops' embeddings (None: 64 MB; 0: none); results are the same |
+
+    `gym.make_vec("GoG-VQA-v0", num_envs=64)` steps many at once, faster (`gog_env.vector`).
 
     ## Version History
 
@@ -135,6 +136,7 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
         picture_size: int = 336,
         thumbnail_size: int = 96,
         render_mode: str | None = None,
+        cache_bytes: int | None = None,
         **rules: Any,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
@@ -149,13 +151,15 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
         self.picture_size, self.thumbnail_size = int(picture_size), int(thumbnail_size)
         self.action_space = spaces.action_space()
         self.observation_space = spaces.observation_space(self.config, self.picture_size, self.thumbnail_size)
-        self.index = _open_index(index)
-        self.tasks = _open_tasks(tasks, split)
+        self.index = open_index(index, cache_bytes)
+        self.tasks = open_tasks(tasks, split)
         self.tasks.check_against(self.index)
-        self.episode: Episode | None = None
-        self._thumbnails: list[Image.Image | None] = []
-        self._canvas = np.zeros((self.picture_size, self.picture_size, 3), dtype=np.uint8)
-        self._placement = (0.0, 0.0, 1.0, 1.0)
+        self.stand: Stand | None = None
+
+    @property
+    def episode(self) -> Episode | None:
+        """The episode under way or just over; None before the first `reset`."""
+        return None if self.stand is None else self.stand.episode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -177,11 +181,10 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
         row = int(self.np_random.integers(len(self.tasks)))
         episode_seed = int(self.np_random.integers(2**31))
         task = self.tasks.by_id(options["task"]) if "task" in options else self.tasks[row]
-        self.episode = Episode(task, self.config, episode_seed)
-        canvas, self._placement = letterbox(self.episode.picture, self.picture_size)
-        self._canvas = np.asarray(canvas, dtype=np.uint8)
-        self._thumbnails = []
-        return self._observation(), self._info()
+        canvas, placement = pictures.task_canvas(task, self.picture_size)
+        episode = Episode(task, self.config, episode_seed, pictures.task_picture(task))
+        self.stand = Stand(episode, canvas, placement)
+        return self.observation(), self.information()
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """Takes an action: an element of the action space or a dataclass of `gog_env.actions`.
@@ -190,52 +193,52 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
             gymnasium.error.ResetNeeded: there is no episode, or it is over.
             Exception: whatever a search raises; the episode is then as before.
         """
-        if self.episode is None or self.episode.done:
+        if self.stand is None or self.stand.episode.done:
             raise gymnasium.error.ResetNeeded("there is no episode under way; call reset() before step()")
-        before = self.episode.turns
-        [turn] = step_batch([self.episode], [from_space(action)], self.index)
-        shown = turn.hits[: max(self.config.thumbnails, render.CARDS if self.render_mode == "rgb_array" else 0)]
-        try:
-            thumbnails = [None if hit.picture_id is None else self.index.thumbnail(hit.picture_id) for hit in shown]
-        except Exception:
-            self.episode.turns = before
-            raise
-        self._thumbnails = thumbnails
-        terminated = self.episode.answer is not None
-        return self._observation(), float(turn.reward), terminated, self.episode.truncated, self._info()
+        [turn] = take([self.stand], [action], self.index, self.thumbnail_size, self.render_mode == "rgb_array")
+        episode = self.stand.episode
+        return self.observation(), float(turn.reward), episode.answer is not None, episode.truncated, self.information()
 
     def render(self) -> Any:
         """A picture of 960x640 (`rgb_array`) or a text (`ansi`) of the episode as it stands; None without a mode."""
         if self.render_mode is None:
             gymnasium.logger.warn('render() draws nothing without a mode; use gym.make(..., render_mode="rgb_array")')
             return None
-        if self.episode is None:
+        if self.stand is None:
             raise gymnasium.error.ResetNeeded("there is nothing to render yet; call reset() first")
         if self.render_mode == "ansi":
-            return render.ansi(self.episode)
-        return render.rgb_array(self.episode, self._thumbnails)
+            return render.ansi(self.stand.episode)
+        return render.rgb_array(self.stand.episode, self.stand.cards)
 
-    def _observation(self) -> dict[str, Any]:
-        assert self.episode is not None
-        thumbnails = np.zeros((self.config.thumbnails, self.thumbnail_size, self.thumbnail_size, 3), dtype=np.uint8)
-        for row, picture in enumerate(self._thumbnails[: self.config.thumbnails]):
-            if picture is not None:
-                thumbnails[row] = np.asarray(letterbox(picture, self.thumbnail_size)[0])
+    def twin(self) -> GlanceOrGazeEnv:
+        """Another environment of the same arguments, index and tasks, before its first `reset`."""
+        twin = copy.copy(self)
+        twin.action_space = spaces.action_space()
+        twin.observation_space = spaces.observation_space(self.config, self.picture_size, self.thumbnail_size)
+        twin._np_random = twin._np_random_seed = twin.stand = None
+        return twin
+
+    def observation(self) -> dict[str, Any]:
+        """What the agent sees now, in arrays of its own."""
+        assert self.stand is not None
+        thumbnails = np.empty((self.config.thumbnails, self.thumbnail_size, self.thumbnail_size, 3), dtype=np.uint8)
+        self.stand.show(thumbnails)
         return {
-            "picture": self._canvas.copy(),
-            "question": self.episode.task.question,
-            "results": self.episode.turns[-1].text if self.episode.turns else "",
+            "picture": self.stand.canvas.copy(),
+            "question": self.stand.episode.task.question,
+            "results": self.stand.results,
             "thumbnails": thumbnails,
-            "turns_left": np.int64(self.episode.turns_left),
+            "turns_left": np.int64(self.stand.episode.turns_left),
         }
 
-    def _info(self) -> dict[str, Any]:
-        assert self.episode is not None
-        episode = self.episode
+    def information(self) -> dict[str, Any]:
+        """The `info` that goes with it."""
+        assert self.stand is not None
+        episode = self.stand.episode
         info: dict[str, Any] = {
             "task_id": episode.task.id,
-            "picture": episode.picture.copy(),  # whoever draws on it must not change what is searched with
-            "placement": self._placement,
+            "picture": pictures.lent(episode.picture),  # whoever draws on it must not change what is searched with
+            "placement": self.stand.placement,
         }
         if episode.done:
             parts = episode.reward_parts
@@ -250,26 +253,3 @@ class GlanceOrGazeEnv(gymnasium.Env[dict[str, Any], Any]):
                 "trajectory": trajectory.to_line(trajectory.record(episode, self.index.fingerprint)),
             }
         return info
-
-
-def _open_index(index: KnowledgeIndex | str | Path | None) -> KnowledgeIndex:
-    if index is None:
-        from . import embedded
-
-        return embedded.index()
-    if isinstance(index, (str, Path)):
-        from index.knowledge import KnowledgeIndex
-
-        return KnowledgeIndex.open(index)
-    return index
-
-
-def _open_tasks(tasks: Tasks | str | Path | None, split: str) -> Tasks:
-    if tasks is None:
-        from . import embedded
-
-        return embedded.tasks(split)
-    tasks = read_tasks(tasks)
-    if not len(tasks):
-        raise TaskError(f"{tasks.source}: there are no tasks; an environment needs at least one")
-    return tasks

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from index.images import crop
 
 from . import rewards
-from .actions import CALLS, Action, Answer, Gaze, Glance, Malformed, Search, validate
+from .actions import CALLS, MAX_REASON, Action, Answer, Gaze, Glance, Malformed, Search, validate
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -135,14 +135,17 @@ class Episode:
         task: question, picture and gold answer.
         config: rules.
         seed: recorded with the episode; policies that draw at random use it.
+        picture: the task's, where it is decoded already.
     """
 
-    def __init__(self, task: Task, config: EpisodeConfig | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, task: Task, config: EpisodeConfig | None = None, seed: int = 0, picture: Image.Image | None = None
+    ) -> None:
         self.task = task
         self.config = config or EpisodeConfig()
         self.seed = int(seed)
         self.turns: tuple[Turn, ...] = ()
-        self._picture: Image.Image | None = None
+        self._picture = picture
 
     @property
     def picture(self) -> Image.Image:
@@ -248,7 +251,8 @@ def _turn(episode: Episode, action: Action, hits: tuple[Hit, ...], picture: Imag
     config = episode.config
     reward = 0.0 - config.call_cost if isinstance(action, CALLS) else 0.0
     if isinstance(action, Malformed):
-        return Turn(action, text=f"Invalid action: {action.reason}", reward=reward, error=action.reason)
+        said = _cut(action.reason, MAX_REASON)  # a reason may quote what the policy wrote, marks of a chat included
+        return Turn(action, text=f"Invalid action: {said}", reward=reward, error=action.reason)
     if isinstance(action, Answer):
         parts = _reward_parts(episode, [*(turn.action for turn in episode.turns), action])
         # calls were paid for when they were made

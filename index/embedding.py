@@ -3,7 +3,7 @@
 - Three stages overlap: threads decode ahead (`index.decoding`), the caller's thread runs the encoder, another thread
   writes what is done into a working folder (`index.store`). All queues between them are bounded.
 - Pictures with equal pixels are embedded once, so that equal pictures tie exactly. Batches are filled across documents
-  in the order of arrival; a vector does not depend on its batch (see `Encoder.encode_inputs`), so that bytes do not
+  in the order of arrival; a vector does not depend on its batch (`index.invariant`), so that bytes do not
   depend on the order in which the source listed its files, nor on what was there already.
 - What a killed build left, and the vectors of an index by the same encoder, are used by picture hash.
 - A picture that cannot be read is skipped with a line in `report.json` and on the screen; its document stays, by
@@ -114,7 +114,7 @@ class _Batches:
     def _fits(self, batch: np.ndarray, parts: list[np.ndarray]) -> bool:
         """Embeds a batch; False, and half the size from now on, where memory runs out."""
         try:
-            parts.append(self.encoder.encode_inputs(batch, self.size))
+            parts.append(self.encoder.encode_inputs(batch))
         except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
             if self.size == 1 or not _out_of_memory(error):
                 raise

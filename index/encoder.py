@@ -31,12 +31,11 @@ from PIL import Image
 from index import torchvision_ops  # noqa: F401  (before open_clip, which imports torchvision)
 from index.errors import EncoderError
 from index.inputs import RESIZE, ByteTokenizer, Preprocess
+from index.invariant import Features
 
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 NANO = Path(__file__).parent / "nano"
-LEAST = 16
-"""Fewer pictures at once are filled up with blank ones: matrix products of a few rows sum in another order."""
 _REMEDY = "name a folder that `python -m index.train_encoder` wrote"
 
 
@@ -88,6 +87,7 @@ class Encoder:
         self.preprocess = preprocess
         self.text_search = text_search
         self._tokenizer = tokenizer
+        self._features = Features(self.model)
 
     @property
     def dimension(self) -> int:
@@ -119,7 +119,8 @@ class Encoder:
 
         Args:
             pictures: PIL pictures of any size and mode.
-            batch_size: how many go through the model at once; vectors depend on it by less than 1e-5.
+            batch_size: how many go through the model at once. On CPU a ViT's vectors depend neither on it nor on the
+                other pictures (`index.invariant`); elsewhere they do by less than 1e-5.
 
         Returns:
             float32 (pictures, dimension), rows of unit length.
@@ -131,30 +132,22 @@ class Encoder:
         return np.concatenate(parts) if parts else np.zeros((0, self.dimension), np.float32)
 
     @torch.inference_mode()
-    def encode_inputs(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
+    def encode_inputs(self, inputs: np.ndarray) -> np.ndarray:
         """Embeds one batch of prepared pictures.
-
-        On a CPU with the same threads a picture's vector is the same to the bit in whatever batch it is, as long as
-        batches are of `LEAST` pictures or more; smaller ones are filled up to that (but not beyond `batch_size`).
 
         Args:
             inputs: float32 (pictures, 3, height, width), rows as `preprocess.array` makes them.
-            batch_size: what a whole batch has.
 
         Returns:
-            float32 (pictures, dimension), rows of unit length.
+            float32 (pictures, dimension), rows of unit length; to the bit those of `encode_images`.
         """
-        count = len(inputs)
-        missing = min(LEAST, batch_size) - count
-        if missing > 0:
-            inputs = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), inputs.dtype)])
-        return self._unit(self._encode_image(torch.from_numpy(inputs).to(self.device))[:count])
+        return self._unit(self._encode_image(torch.from_numpy(inputs).to(self.device)))
 
     def _encode_image(self, batch: torch.Tensor) -> torch.Tensor:
         if not self.half:
-            return self.model.encode_image(batch)  # type: ignore[operator]
+            return self._features(batch)
         with torch.autocast(self.device.type, torch.float16):
-            return self.model.encode_image(batch)  # type: ignore[operator]
+            return self._features(batch)
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import unicodedata
 from collections.abc import Sequence
 
@@ -55,10 +56,17 @@ class Preprocess:
 
     def array(self, picture: Image.Image) -> np.ndarray:
         """One picture as float32 (3, height, width)."""
-        small = open_picture(picture).resize(self.size, Image.Resampling.BICUBIC)
-        values: np.ndarray = np.asarray(small, dtype=np.float32) / np.float32(255)
-        values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(values.transpose(2, 0, 1))
+        small = np.asarray(open_picture(picture).resize(self.size, Image.Resampling.BICUBIC))
+        values = np.empty((3, *small.shape[:2]), np.float32)
+        for channel, table in enumerate(self._tables):
+            np.take(table, small[..., channel], out=values[channel], mode="clip")  # a byte is never out of range
+        return values
+
+    @functools.cached_property
+    def _tables(self) -> np.ndarray:
+        """float32 (3, 256): what each byte of each channel becomes; looked up it costs a fifth of being computed."""
+        bytes_ = np.arange(256, dtype=np.float32)[:, None] / np.float32(255)
+        return ((bytes_ - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)).T.copy()
 
     def __call__(self, pictures: Sequence[Image.Image]) -> torch.Tensor:
         """Pictures as a float32 tensor (pictures, 3, height, width)."""

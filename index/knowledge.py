@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from index import remembered, seal
+from index.cache import CACHE_BYTES, EmbeddingCache
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
 from index.images import open_picture
@@ -57,9 +58,17 @@ class KnowledgeIndex:
     """Knowledge that any crop and any query can be searched in, offline and deterministically."""
 
     def __init__(
-        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: Tables, vectors: Vectors, text: TextIndex
+        self,
+        path: Path,
+        manifest: seal.Manifest,
+        encoder: Encoder,
+        tables: Tables,
+        vectors: Vectors,
+        text: TextIndex,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         """Use `KnowledgeIndex.open`."""
+        self.embeddings = EmbeddingCache(cache_bytes)
         self.path = path
         self.manifest = manifest
         self.encoder = encoder
@@ -69,7 +78,11 @@ class KnowledgeIndex:
 
     @classmethod
     def open(
-        cls, path: str | Path, encoder: Encoder | str | Path | None = None, check: str = "remembered"
+        cls,
+        path: str | Path,
+        encoder: Encoder | str | Path | None = None,
+        check: str = "remembered",
+        cache_bytes: int = CACHE_BYTES,
     ) -> KnowledgeIndex:
         """Checks a sealed index and opens it.
 
@@ -85,6 +98,8 @@ class KnowledgeIndex:
                 is only checked for the manifest, the sizes and the headers; smaller ones are always checked in full.
                 A disk that decays without anybody writing, or somebody who can turn back the clock, escapes the
                 second; `index.remembered` says more.
+            cache_bytes: bound of the cache of crops' embeddings (`index.cache`; hits and misses: `embeddings.facts`); 0
+                switches it off. Results are the same.
 
         Raises:
             IntegrityError: a file is missing, truncated or altered, or the format is unknown.
@@ -107,7 +122,7 @@ class KnowledgeIndex:
                 f" SOURCE --encoder {encoder.spec} --out {path} --force; or open it in Python with the encoder that"
                 " made it: KnowledgeIndex.open(path, encoder=...)"
             )
-        return cls(path, manifest, encoder, tables, vectors, text)
+        return cls(path, manifest, encoder, tables, vectors, text, cache_bytes)
 
     @property
     def fingerprint(self) -> str:
@@ -127,7 +142,8 @@ class KnowledgeIndex:
         return self  # nothing in it changes; gymnasium copies the arguments of every `gym.make`
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
+        again = functools.partial(KnowledgeIndex.open, cache_bytes=self.embeddings.facts.limit)
+        return again, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
 
     def ids(self) -> tuple[str, ...]:
         """Ids of all documents, sorted; read from disk at every call."""
@@ -167,7 +183,7 @@ class KnowledgeIndex:
         Returns:
             One list a picture, best first: a document ranks by its best picture, ties by document id.
         """
-        found = self._vectors.search(self.encoder.encode_images(list(pictures)), k)
+        found = self._vectors.search(self.embeddings.encode(self.encoder, list(pictures)), k)
         return [[self._hit(row, score, picture) for row, picture, score in hits] for hits in found]
 
     def search_text(self, queries: Sequence[str], k: int = 5) -> list[list[Hit]]:

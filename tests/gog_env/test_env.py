@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import json
+import pickle
 import subprocess
 import sys
 import warnings
@@ -16,15 +19,16 @@ import pytest
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import gog_env
+from gog_env import pictures
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.env import GlanceOrGazeEnv
 from gog_env.episode import EpisodeConfig
 from gog_env.tasks import Tasks
 from index.errors import GoGError, TaskError
-from index.images import picture_hash
+from index.images import letterbox, picture_hash
 from index.knowledge import KnowledgeIndex
 
 from .conftest import TRICKY, task_rows, write_source
@@ -74,7 +78,7 @@ def test_every_step_passes_the_passive_checker(knowledge: KnowledgeIndex, tasks:
 
 def test_import_registers_and_is_light() -> None:
     code = (
-        "import time, sys; start = time.perf_counter(); import gog_env; took = time.perf_counter() - start\n"
+        "import time, sys; start = time.process_time(); import gog_env; took = time.process_time() - start\n"
         "import gymnasium; assert 'GoG-VQA-v0' in gymnasium.registry\n"
         "heavy = {'torch', 'open_clip', 'faiss', 'transformers', 'trl', 'datasets', 'pyarrow'} & set(sys.modules)\n"
         "import gog_env.env, gog_env.trajectory\n"
@@ -216,9 +220,51 @@ def test_drawing_on_what_was_returned_changes_nothing(env: GlanceOrGazeEnv) -> N
     observation, info = env.reset(seed=0, options={"task": "t2"})
     expected = picture_hash(info["picture"])
     observation["picture"][:] = 0
-    info["picture"].paste("red", (0, 0, 100, 80))
-    observation, _, _, _, info = env.step(Glance())
-    assert picture_hash(info["picture"]) == expected and observation["picture"].any()
+    for draw in (
+        lambda picture: picture.paste("red", (0, 0, 100, 80)),
+        lambda picture: ImageDraw.Draw(picture).rectangle((0, 0, 50, 50), fill="blue"),
+        lambda picture: picture.putpixel((3, 3), (1, 2, 3)),
+        lambda picture: picture.thumbnail((10, 10)),
+        lambda picture: picture.putalpha(7),
+    ):
+        draw(info["picture"])
+        assert picture_hash(info["picture"]) != expected
+        observation, _, _, _, info = env.step(Glance())
+        assert picture_hash(info["picture"]) == expected and observation["picture"].any()
+    for copied in (copy.copy, copy.deepcopy, lambda picture: pickle.loads(pickle.dumps(picture))):
+        other = copied(info["picture"])
+        other.paste("red", (0, 0, 100, 80))
+        assert picture_hash(info["picture"]) == expected != picture_hash(other)
+
+
+def test_what_is_remembered_is_what_would_be_made(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
+    """Canvases and thumbnails out of the caches, full or empty, are to the byte those of `letterbox`."""
+    for _ in range(2):
+        pictures.forget()
+        env = GlanceOrGazeEnv(knowledge, tasks, picture_size=90, thumbnail_size=40)
+        for _ in range(2):
+            for task in tasks:
+                observation, info = env.reset(seed=1, options={"task": task.id})
+                canvas, placement = letterbox(task.picture(), 90)
+                assert np.array_equal(observation["picture"], np.asarray(canvas)) and info["placement"] == placement
+                observation, *_ = env.step(Gaze(task.regions[0]))
+                assert env.episode is not None
+                for row, hit in enumerate(env.episode.turns[-1].hits):
+                    assert hit.picture_id is not None
+                    shown = np.asarray(letterbox(knowledge.thumbnail(hit.picture_id), 40)[0])
+                    assert np.array_equal(observation["thumbnails"][row], shown)
+                observation["thumbnails"][:] = 0  # the agent's own
+
+
+def test_pictures_are_forgotten_with_their_tasks(knowledge: KnowledgeIndex, task_folder: Path) -> None:
+    pictures.forget()
+    env = GlanceOrGazeEnv(knowledge, task_folder)
+    for task in env.tasks:
+        env.reset(options={"task": task.id})
+    assert pictures._pictures.facts.entries == 2 * len(env.tasks)
+    del env, task
+    gc.collect()
+    assert pictures._pictures.facts.entries == pictures._pictures.facts.bytes == 0
 
 
 def test_failures_of_infrastructure_are_raised_not_scored(
@@ -229,6 +275,7 @@ def test_failures_of_infrastructure_are_raised_not_scored(
 
     env.reset(seed=0, options={"task": "t2"})
     for broken in ("search_image", "thumbnail"):
+        pictures.forget()  # thumbnails that are remembered are not asked for
         with monkeypatch.context() as patch, pytest.raises(ConnectionError):
             patch.setattr(env.index, broken, fail)
             env.step(Glance())
