@@ -14,7 +14,7 @@ import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -22,10 +22,14 @@ from PIL import Image
 from index import seal
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
+from index.exchange import whole
 from index.images import open_picture
 from index.records import Document, PictureRef, document_hash, source_fingerprint
 from index.text import FILES, TextIndex
 from index.vectors import Vectors, fuse
+
+if TYPE_CHECKING:
+    from index.remote import RemoteIndex
 
 DOCUMENTS = "documents.parquet"
 PICTURES = "pictures.parquet"
@@ -75,18 +79,40 @@ class KnowledgeIndex:
         self._group = functools.lru_cache(maxsize=64)(self._read_group)
 
     @classmethod
-    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
-        """Checks a sealed index and opens it.
+    def connect(cls, url: str, token: str | None = None, timeout: float = 60.0, retries: int = 5) -> RemoteIndex:
+        """Connects to an index that `python -m index.serve` serves; what comes back is used like one that is open here.
 
         Args:
-            path: the folder that `python -m gog_env.build_index` wrote.
+            url: the server's address, such as `http://127.0.0.1:8000`.
+            token: what the server asks for; None: what `GOG_TOKEN` holds, if anything.
+            timeout: seconds that an answer may take.
+            retries: how often a request is tried again when the connection fails or the server is full or gone.
+
+        Raises:
+            ServiceError: there is no such server, or it refuses.
+        """
+        from index.remote import RemoteIndex
+
+        return RemoteIndex(url, token, timeout, retries)
+
+    @classmethod
+    def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
+        """Checks a sealed index and opens it: whole, even where the folder is replaced meanwhile.
+
+        Args:
+            path: the folder that `python -m gog_env.build_index` wrote, or the address of a server (see `connect`).
             encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
 
         Raises:
             IntegrityError: a file is missing, truncated or altered, or the format is unknown.
             EncoderError: the encoder is not there, or is not the one that the index was made with.
         """
-        path = Path(path).expanduser()
+        if str(path).startswith(("http://", "https://")):
+            return cls.connect(str(path))  # type: ignore[return-value]  # the same methods, at the other end
+        return whole(Path(path).expanduser(), lambda folder: cls._open(folder, encoder))
+
+    @classmethod
+    def _open(cls, path: Path, encoder: Encoder | str | Path | None) -> KnowledgeIndex:
         manifest = seal.verify(path)
         missing = [name for name in REQUIRED if name not in manifest.files]
         if missing:
