@@ -116,6 +116,7 @@ class Connection:
                 raise TimeoutError(f"the answer took more than {self.timeout:g} s")
         if answer.length:
             raise http.client.IncompleteRead(b"", answer.length)
+        answer.close()  # `read1` leaves it open at its end, and the next request would be refused
         return answer.status, answer.headers, b"".join(parts)
 
     def _connection(self) -> tuple[http.client.HTTPConnection, bool]:

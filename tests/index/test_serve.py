@@ -41,7 +41,7 @@ def address(tiny_index) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def remote(address) -> RemoteIndex:
-    return KnowledgeIndex.connect(address)
+    return KnowledgeIndex.connect(address, retries=0)  # whatever goes wrong shows
 
 
 def ask(address: str, path: str, body: bytes | dict | None = None, method: str = "POST", **headers: str) -> tuple:
