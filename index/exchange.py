@@ -49,7 +49,10 @@ def whole(path: Path, open_folder: Callable[[Path], T]) -> T:
 
 
 def _identity(path: Path) -> tuple[int, ...] | None:
-    """Names this folder and its manifest, and no other that ever lay there; None where there is no folder."""
+    """Names this folder and its manifest, and no other that ever lay there; None where there is no folder.
+
+    Numbers of deleted files are given out again, and copies keep the time of change of their content, but not `ctime`.
+    """
     try:
         folder = path.stat()
     except OSError:
@@ -58,7 +61,7 @@ def _identity(path: Path) -> tuple[int, ...] | None:
         manifest = (path / MANIFEST).stat()
     except OSError:
         return folder.st_dev, folder.st_ino
-    return folder.st_dev, folder.st_ino, manifest.st_ino, manifest.st_mtime_ns, manifest.st_size
+    return folder.st_dev, folder.st_ino, manifest.st_ino, manifest.st_ctime_ns
 
 
 def _exchanged(path: Path, before: tuple[int, ...] | None) -> bool:

@@ -110,9 +110,9 @@ def check_address(host: str, token: str | None) -> None:
     Raises:
         ServiceError: the address can be reached from other machines and there is no token, or the token is no header.
     """
-    if token is not None and not (token.isascii() and token.isprintable() and token.strip() == token):
+    if token and not (token.isascii() and token.isprintable() and token.strip() == token):
         raise ServiceError("the token has characters that no header can carry; use letters and digits")
-    if token is None and not is_loopback(host):
+    if not token and not is_loopback(host):
         raise ServiceError(
             f"--host {host} can be reached from other machines, so a token is needed: add --token SECRET or set "
             "GOG_TOKEN, or stay on 127.0.0.1"
