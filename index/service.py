@@ -78,6 +78,7 @@ class Service:
         self.batcher = Batcher(
             exact=settings.exact, batch=settings.batch, waiting=settings.waiting, seen=self.metrics.batch
         )
+        self.alone = True  # False: one of several replicas, which are exchanged together
         self._reopen = reopen
         self._reloading = asyncio.Lock()
         self.decoding = asyncio.Semaphore(DECODING)

@@ -54,6 +54,8 @@ async def metrics(service: Service, request: Request, body: bytes) -> Response:
 
 async def reload(service: Service, request: Request, body: bytes) -> Response:
     """Exchanges the index; 409 where what lies in the folder cannot be served."""
+    if not service.alone:
+        raise RequestError("this would exchange one replica of several; send SIGHUP to python -m index.serve", 409)
     try:
         await service.reload()
     except GoGError as error:
