@@ -2,6 +2,7 @@
 
 - Only what may pass is tried again: the connection (a timeout included), 502, 503, 504; with pauses that grow, are as
   long as the server asks for, and differ from caller to caller. All requests only read: a repeated one does no harm.
+  A 500 that is not in our JSON is Ray's proxy telling of a replica that died, and passes too.
 - Each thread, and each process after a fork, has a connection of its own.
 - The standard library's client is enough: there is one host, and pools of hosts are what the others add.
 """
@@ -58,7 +59,7 @@ class Connection:
             data: the body, of type `kind`.
 
         Returns:
-            Status, headers and body of the answer; never 502, 503 or 504.
+            Status, headers and body of the answer; never one that passes.
 
         Raises:
             ServiceError: there is none.
@@ -72,7 +73,7 @@ class Connection:
             except (OSError, http.client.HTTPException) as error:
                 problem, wait = f"{type(error).__name__}: {error}".rstrip(": "), 0.0
                 continue
-            if status in _AGAIN:
+            if status in _AGAIN or (status == 500 and "json" not in headers.get("Content-Type", "")):
                 problem, wait = f"{status}: {said(body)}", _asked_for(headers)
                 continue
             return status, headers, body

@@ -85,13 +85,14 @@ def pauses(monkeypatch) -> list[float]:
 
 def test_what_passes_is_tried_again_with_growing_pauses(pauses):
     full = (503, {"Retry-After": "7"}, '{"error": "full"}')
-    with scripted("drop", "drop", (502, {}, "bad gateway"), full, (504, {}, ""), GOOD) as (url, asked):
-        index = KnowledgeIndex.connect(url, retries=4)
+    dead = (500, {"Content-Type": "text/plain"}, "The actor died.")  # what Ray's proxy says of a killed replica
+    with scripted("drop", "drop", (502, {}, "bad gateway"), full, dead, (504, {}, ""), GOOD) as (url, asked):
+        index = KnowledgeIndex.connect(url, retries=5)
         assert index.search_text(["a"]) == [[]]
-        assert asked.count("/v1/search_text") == 6  # a kept connection that fails is replaced without a pause
+        assert asked.count("/v1/search_text") == 7  # a kept connection that fails is replaced without a pause
     # Twice as long each time, give or take a half; and never shorter than the server asked for.
-    assert len(pauses) == 4 and 0.125 <= pauses[0] <= 0.375 and 0.25 <= pauses[1] <= 0.75
-    assert pauses[2] == 7 and 1 <= pauses[3] <= 3
+    assert len(pauses) == 5 and 0.125 <= pauses[0] <= 0.375 and 0.25 <= pauses[1] <= 0.75
+    assert pauses[2] == 7 and 1 <= pauses[3] <= 3 and 2 <= pauses[4] <= 6
 
 
 @pytest.mark.parametrize("status", [400, 401, 413, 500, 501])
