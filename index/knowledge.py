@@ -79,23 +79,6 @@ class KnowledgeIndex:
         self._group = functools.lru_cache(maxsize=64)(self._read_group)
 
     @classmethod
-    def connect(cls, url: str, token: str | None = None, timeout: float = 60.0, retries: int = 5) -> RemoteIndex:
-        """Connects to an index that `python -m index.serve` serves; what comes back is used like one that is open here.
-
-        Args:
-            url: the server's address, such as `http://127.0.0.1:8000`.
-            token: what the server asks for; None: what `GOG_TOKEN` holds, if anything.
-            timeout: seconds that an answer may take.
-            retries: how often a request is tried again when the connection fails or the server is full or gone.
-
-        Raises:
-            ServiceError: there is no such server, or it refuses.
-        """
-        from index.remote import RemoteIndex
-
-        return RemoteIndex(url, token, timeout, retries)
-
-    @classmethod
     def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
         """Checks a sealed index and opens it: whole, even where the folder is replaced meanwhile.
 
@@ -134,6 +117,23 @@ class KnowledgeIndex:
                 " made it: KnowledgeIndex.open(path, encoder=...)"
             )
         return cls(path, manifest, encoder, tables, vectors, text)
+
+    @classmethod
+    def connect(cls, url: str, token: str | None = None, timeout: float = 60.0, retries: int = 5) -> RemoteIndex:
+        """Connects to an index that `python -m index.serve` serves; what comes back is used like one that is open here.
+
+        Args:
+            url: the server's address, such as `http://127.0.0.1:8000`.
+            token: what the server asks for; None: what `GOG_TOKEN` holds, if anything.
+            timeout: seconds that an answer may take.
+            retries: how often a request is tried again when the connection fails or the server is full or gone.
+
+        Raises:
+            ServiceError: there is no such server, or it refuses.
+        """
+        from index.remote import RemoteIndex
+
+        return RemoteIndex(url, token, timeout, retries)
 
     @property
     def fingerprint(self) -> str:
