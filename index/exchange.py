@@ -8,6 +8,7 @@ afterwards; otherwise it is opened again. What fails in a folder that nobody exc
 from __future__ import annotations
 
 import glob
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,9 @@ T = TypeVar("T")
 TRIES = 100
 """How often a folder is opened that is replaced every time; with pauses of `PAUSE` seconds."""
 PAUSE = 0.05
+_ONE = threading.RLock()
+"""Threads open one after the other: NumPy reads headers of files by Python's parser, which up to 3.11 can fail with
+"AST constructor recursion depth mismatch" when several threads are in it; and checking needs memory."""
 
 
 def whole(path: Path, open_folder: Callable[[Path], T]) -> T:
@@ -38,7 +42,8 @@ def whole(path: Path, open_folder: Callable[[Path], T]) -> T:
             time.sleep(PAUSE)
         before = _identity(path)
         try:
-            opened = open_folder(path)
+            with _ONE:
+                opened = open_folder(path)
         except (GoGError, OSError):
             if tried == TRIES - 1 or not _exchanged(path, before):
                 raise
