@@ -40,16 +40,16 @@ def whole(path: Path, open_folder: Callable[[Path], T]) -> T:
     for tried in range(TRIES):
         if tried:
             time.sleep(PAUSE)
-        before = _identity(path)
-        try:
-            with _ONE:
+        with _ONE:
+            before = _identity(path)
+            try:
                 opened = open_folder(path)
-        except (GoGError, OSError):
-            if tried == TRIES - 1 or not _exchanged(path, before):
-                raise
-        else:
-            if _identity(path) == before:
-                return opened
+            except (GoGError, OSError):
+                if tried == TRIES - 1 or not _exchanged(path, before):
+                    raise
+            else:
+                if _identity(path) == before:
+                    return opened
     raise IntegrityError(f"index {path} was replaced {TRIES} times while it was opened; open it when that has ended")
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,15 +60,16 @@ def facts(index: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def exchanging(two: tuple[Path, Path], out: Path, after: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Replaces the folder by the one and the other, as fast as the disk allows, until the block ends."""
+def exchanging(two: tuple[Path, Path], out: Path, read: threading.Semaphore) -> Iterator[list[int]]:
+    """Replaces the folder by the one and the other until the block ends, each time that somebody has read it."""
     over, count = threading.Event(), [0]
 
     def work() -> None:
         while not over.is_set():
             count[0] += 1
             publish(two[count[0] % 2], out)
-            after()
+            while not read.acquire(timeout=0.05) and not over.is_set():
+                pass
 
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
@@ -83,15 +84,16 @@ def test_a_hundred_readers_each_see_one_whole_index(two, encoder, tmp_path):
     expected = {one.fingerprint: facts(one) for one in (KnowledgeIndex.open(path, encoder) for path in two)}
     assert len(expected) == 2
     publish(two[0], tmp_path / "index")
-    start = threading.Barrier(READERS)
+    start, done = threading.Barrier(READERS), threading.Semaphore(0)
 
     def read(number: int) -> str:
         start.wait()
         index = KnowledgeIndex.open(tmp_path / "index", encoder)
         assert facts(index) == expected[index.fingerprint]
+        done.release()
         return index.fingerprint
 
-    with exchanging(two, tmp_path / "index") as count, ThreadPoolExecutor(READERS) as pool:
+    with exchanging(two, tmp_path / "index", done) as count, ThreadPoolExecutor(READERS) as pool:
         seen = list(pool.map(read, range(READERS)))
     assert set(seen) == set(expected) and count[0] > 2
     assert [path.name for path in tmp_path.iterdir()] == ["index"]
