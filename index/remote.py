@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -187,9 +188,9 @@ class RemoteIndex:
             raise ServiceError(f"{self.path} did not answer with a thumbnail ({error})") from None
 
     def _png(self, picture_id: str) -> bytes:
-        from index.knowledge import thumbnail_png
-
-        return thumbnail_png(self.thumbnail(picture_id))
+        data = io.BytesIO()
+        self.thumbnail(picture_id).save(data, "PNG")
+        return data.getvalue()
 
     def _checked(self, id: object, what: str) -> None:
         if not isinstance(id, str):
