@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from index.errors import BudgetError, EncoderError, GoGError, IntegrityError, ModelError, SourceError, TaskError
+from index.errors import (
+    BudgetError,
+    EncoderError,
+    GoGError,
+    IntegrityError,
+    ModelError,
+    ServiceError,
+    SourceError,
+    TaskError,
+)
 
 if TYPE_CHECKING:
     from index.build import build_index
@@ -27,6 +36,7 @@ __all__ = [
     "IntegrityError",
     "KnowledgeIndex",
     "ModelError",
+    "ServiceError",
     "Source",
     "SourceError",
     "TaskError",

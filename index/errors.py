@@ -43,6 +43,10 @@ class ModelError(GoGError):
     """A policy model cannot be loaded or cannot be used for what was asked."""
 
 
+class ServiceError(GoGError):
+    """A server of an index is lost, refuses or has exchanged its index: infrastructure, never the policy's mistake."""
+
+
 def cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> None:
     """Runs a command's `main`, turns `GoGError` into one line on stderr, and exits (with 143 if it is told to end).
 

@@ -13,7 +13,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -21,11 +21,15 @@ from index import remembered, seal
 from index.cache import CACHE_BYTES, EmbeddingCache
 from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
+from index.exchange import whole
 from index.images import open_picture
 from index.records import Document, PictureRef
 from index.tables import DOCUMENTS, PICTURES, Tables
 from index.text import FILES, TextIndex
 from index.vectors import RAW, VECTORS, Vectors, fuse
+
+if TYPE_CHECKING:
+    from index.remote import RemoteIndex
 
 TEXT = "text"
 REQUIRED = (DOCUMENTS, PICTURES, VECTORS, *(f"{TEXT}/{name}" for name in FILES))
@@ -84,14 +88,14 @@ class KnowledgeIndex:
         check: str = "remembered",
         cache_bytes: int = CACHE_BYTES,
     ) -> KnowledgeIndex:
-        """Checks a sealed index and opens it.
+        """Checks a sealed index and opens it: whole, even where the folder is replaced meanwhile.
 
         Two things are checked before anything is served: that every file is the one that the manifest names (by
         SHA-256), and that what is in the files is sound and the documents are those of the fingerprint. Both take time
         in proportion to the index.
 
         Args:
-            path: the folder that `python -m gog_env.build_index` wrote.
+            path: the folder that `python -m gog_env.build_index` wrote, or the address of a server (see `connect`).
             encoder: a loaded encoder, or where to load it from (see `load_encoder`); None: as at the build.
             check: `full`: always check everything. `remembered`: an index of more than 64 MiB that this user has
                 checked before, and whose files have not been touched since (by device, inode, size, mtime and ctime),
@@ -107,7 +111,12 @@ class KnowledgeIndex:
         """
         if check not in CHECKS:
             raise ValueError(f"check is {check!r}; choose {' or '.join(CHECKS)}")
-        path = Path(path).expanduser()
+        if str(path).startswith(("http://", "https://")):
+            return cls.connect(str(path))  # type: ignore[return-value]  # the same methods, at the other end
+        return whole(Path(path).expanduser(), lambda folder: cls._open(folder, encoder, check, cache_bytes))
+
+    @classmethod
+    def _open(cls, path: Path, encoder: Encoder | str | Path | None, check: str, cache_bytes: int) -> KnowledgeIndex:
         manifest, tables, vectors, text = _open_files(path, check)
         if not isinstance(encoder, Encoder):
             try:
@@ -123,6 +132,23 @@ class KnowledgeIndex:
                 " made it: KnowledgeIndex.open(path, encoder=...)"
             )
         return cls(path, manifest, encoder, tables, vectors, text, cache_bytes)
+
+    @classmethod
+    def connect(cls, url: str, token: str | None = None, timeout: float = 60.0, retries: int = 5) -> RemoteIndex:
+        """Connects to an index that `python -m index.serve` serves; what comes back is used like one that is open here.
+
+        Args:
+            url: the server's address, such as `http://127.0.0.1:8000`.
+            token: what the server asks for; None: what `GOG_TOKEN` holds, if anything.
+            timeout: seconds that an answer may take.
+            retries: how often a request is tried again when the connection fails or the server is full or gone.
+
+        Raises:
+            ServiceError: there is no such server, or it refuses.
+        """
+        from index.remote import RemoteIndex
+
+        return RemoteIndex(url, token, timeout, retries)
 
     @property
     def fingerprint(self) -> str:

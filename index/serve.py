@@ -1,0 +1,238 @@
+"""Serves a sealed index over HTTP to many trainers.
+
+    python -m index.serve --index runs/my-index                     # this machine only, port 8000
+    python -m index.serve --index runs/my-index --host 0.0.0.0 --token SECRET
+    python -m index.serve --index runs/my-index --ray --replicas 4  # on Ray Serve
+
+Trainers open it with `KnowledgeIndex.connect("http://127.0.0.1:8000")`, or name the address wherever an index is asked
+for. `index.service` says what is answered. Needs the extra `serve` (with `--ray`: `ray`).
+
+- Loopback unless told otherwise; any other address only with a token, which may also stand in `GOG_TOKEN`, where other
+  users of the machine do not see it. The token travels as it is: across networks put a proxy with TLS in front.
+- SIGHUP, or `POST /reload`, opens what now lies in the folder and exchanges it. SIGTERM answers what is under
+  way first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from index.errors import GoGError, ServiceError, cli
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from index.service import Settings
+
+MANY = 1024  # connections at once; more are told to come back
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(
+        prog="python -m index.serve",
+        description="Serves a sealed index over HTTP to many trainers.",
+        epilog="example: python -m index.serve --index runs/my-index --port 8000",
+    )
+    options.add_argument("--index", required=True, metavar="DIR", help="what python -m gog_env.build_index wrote")
+    options.add_argument("--encoder", metavar="SPEC", help="where the index's encoder lies (default: as at the build)")
+    options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
+    options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
+    options.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
+    options.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any free one")
+    options.add_argument("--token", metavar="SECRET", help="asked of every caller (default: $GOG_TOKEN)")
+    options.add_argument(
+        "--together",
+        action="store_true",
+        help="embed the pictures of several requests in one pass: faster on a GPU; scores move by up to 1e-5 with it",
+    )
+    options.add_argument("--batch", type=_positive, default=64, metavar="N", help="searched at once (default: 64)")
+    options.add_argument("--waiting", type=_positive, default=1024, metavar="N", help="may wait (default: 1024)")
+    options.add_argument("--max-mb", type=_positive, default=64, metavar="N", help="MiB of a request (default: 64)")
+    options.add_argument(
+        "--max-items", type=_positive, default=256, metavar="N", help="pictures or queries of a request"
+    )
+    options.add_argument(
+        "--max-pixels", type=_positive, default=25_000_000, metavar="N", help="of a picture (default: 25 million)"
+    )
+    options.add_argument("--max-k", type=_positive, default=1000, metavar="N", help="hits a query (default: 1000)")
+    options.add_argument("--seconds", type=_positive, default=30, metavar="N", help="for an answer (default: 30)")
+    options.add_argument("--ray", action="store_true", help="on Ray Serve: replicas, restarted when they die")
+    options.add_argument("--replicas", type=_positive, default=1, metavar="N", help="with --ray (default: 1)")
+    options.add_argument(
+        "--gpus", type=float, default=0.0, metavar="X", help="with --ray, of each replica (default: 0)"
+    )
+    return options
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serves until it is told to end."""
+    options = parser().parse_args(argv)
+    token = options.token or os.environ.get("GOG_TOKEN") or None
+    check_address(options.host, token)
+    needed = "ray" if options.ray else "serve"
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+
+        if options.ray:
+            import ray.serve  # noqa: F401
+    except ImportError as error:
+        raise GoGError(f"{error.name} is not installed; pip install 'glance-or-gaze[{needed}]'") from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = settings_of(options, token)
+    if options.ray:
+        from index.ray_serve import serve_on_ray
+
+        serve_on_ray(
+            options.index, options.encoder, options.device, settings,
+            host=options.host, port=options.port, replicas=options.replicas, gpus=options.gpus, threads=options.threads,
+        )  # fmt: skip
+        return 0
+    app = open_application(options.index, options.encoder, options.device, settings, options.threads)
+    print(f"serving {app.state.service.index!r}", flush=True)
+    _run(app, options.host, options.port)
+    return 0
+
+
+def check_address(host: str, token: str | None) -> None:
+    """Refuses to let strangers in.
+
+    Raises:
+        ServiceError: the address can be reached from other machines and there is no token, or the token is no header.
+    """
+    if token and not (token.isascii() and token.isprintable() and token.strip() == token):
+        raise ServiceError("the token has characters that no header can carry; use letters and digits")
+    if not token and not is_loopback(host):
+        raise ServiceError(
+            f"--host {host} can be reached from other machines, so a token is needed: add --token SECRET or set "
+            "GOG_TOKEN, or stay on 127.0.0.1"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """True for addresses that only this machine reaches.
+
+    >>> [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "::", "", "example.org")]
+    [True, True, True, False, False, False, False]
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def settings_of(options: argparse.Namespace, token: str | None) -> Settings:
+    """The settings that the options ask for."""
+    from index.service import Settings
+    from index.wire import Limits
+
+    limits = Limits(
+        options.max_mb * 2**20, options.max_items, options.max_pixels, k=options.max_k, seconds=float(options.seconds)
+    )
+    held = max(Settings.held, 4 * limits.body)
+    return Settings(token, not options.together, options.batch, options.waiting, held, limits)
+
+
+def open_application(
+    path: str, encoder: str | None = None, device: str | None = None, settings: Any = None, threads: int | None = None
+) -> Starlette:
+    """Opens an index and makes the application that serves it.
+
+    Raises:
+        IntegrityError, EncoderError: as `KnowledgeIndex.open`.
+    """
+    from index.service import Settings, application, opener
+
+    if threads:
+        import faiss
+        import torch
+
+        torch.set_num_threads(threads)
+        faiss.omp_set_num_threads(threads)
+    reopen = opener(path, encoder, device)
+    return application(reopen(None), settings or Settings(), reopen)
+
+
+def _server(app: Starlette, host: str, port: int) -> Any:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app, host, port, ws="none", log_config=None, access_log=False, server_header=False,
+        limit_concurrency=MANY, timeout_keep_alive=75, timeout_graceful_shutdown=60,
+    )  # fmt: skip
+    return uvicorn.Server(config)
+
+
+def _run(app: Starlette, host: str, port: int) -> None:
+    server = _server(app, host, port)
+
+    async def serve() -> None:
+        loop, tasks = asyncio.get_running_loop(), set()
+
+        async def reload() -> None:
+            try:
+                await app.state.service.reload()
+            except GoGError as error:
+                logging.getLogger("index.serve").error("the old index is still served: %s", error)
+
+        def hang_up() -> None:
+            task = asyncio.ensure_future(reload())
+            tasks.add(task)  # the loop itself holds tasks weakly
+            task.add_done_callback(tasks.discard)
+
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(signal.SIGHUP, hang_up)
+        await server.serve()
+
+    try:
+        asyncio.run(serve())
+    except SystemExit:  # uvicorn's way to say that the port is taken
+        if server.started:
+            raise
+        raise ServiceError(f"{host}:{port} cannot be listened on; choose another --port") from None
+
+
+@contextlib.contextmanager
+def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+    """Serves an application from a thread of this process, for tests and notebooks; gives its address.
+
+    Raises:
+        ServiceError: the port is taken.
+    """
+    server = _server(app, host, port)
+    thread = threading.Thread(target=server.run, name="serve", daemon=True)
+    thread.start()
+    _wait(lambda: server.started or not thread.is_alive())
+    if not server.started:
+        raise ServiceError(f"{host}:{port} cannot be listened on; choose another port")
+    try:
+        yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname()[:2])
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _wait(ready: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    while not ready():
+        pause.wait(0.005)
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+if __name__ == "__main__":
+    cli(main)
