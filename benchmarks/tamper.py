@@ -14,10 +14,11 @@
 | files with damaged headers and bytes; hashes made right | our own error, or in bounds |
 | well-formed files of other content, pickles, bombs; hashes made right | the same, and nothing executed |
 
-Decisions: each index is opened in a process with limits on memory and time (`benchmarks.tamper_trial`), so that a
-crash, a hang and an allocation are outcomes; where the source's fingerprint would give a forgery away, it is taken to
-have been made right as well. The index is one of made pictures unless one is named: documents with no, one and several
-pictures, in more than one batch of rows, by the nano encoder. Exit status 1 if one trial came out badly.
+Decisions: each forged index is opened in a process with limits on memory and time (`benchmarks.tamper_trial`), so that
+a crash, a hang and an allocation are outcomes; damage, which the hashes must keep from every library, is tried in one.
+Where the source's fingerprint would give a forgery away, it is taken to have been made right as well. The index is one
+of made pictures unless one is named: documents with no, one and several pictures, in more than one batch of rows, by
+the nano encoder. Exit status 1 if one trial came out badly.
 """
 
 from __future__ import annotations
