@@ -119,7 +119,7 @@ class Vectors:
         import faiss
 
         file, rows = folder / VECTORS, len(owners)
-        if options.get("kind") not in FOURCC:
+        if not isinstance(options.get("kind"), str) or options["kind"] not in FOURCC:
             kind = str(options.get("kind"))[:40]
             raise IntegrityError(f"{file} is of an unknown kind, {kind!r}; build the index again")
         for name in (name for name in options if name != "kind"):

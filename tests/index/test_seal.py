@@ -177,3 +177,17 @@ def test_an_encoder_that_is_gone_is_named(copy, tmp_path):
     shutil.rmtree(encoder)
     with pytest.raises(EncoderError, match=f"index {copy} cannot be searched: encoder folder {encoder} does not exist"):
         KnowledgeIndex.open(copy)
+
+
+@pytest.mark.parametrize("kind", [[1, "2"], {}, None, "x", True])
+def test_an_unknown_kind_of_vector_index_is_refused_whatever_its_type(copy, encoder, kind):
+    def change(content: dict) -> None:
+        content["options"]["vectors"] = {"kind": kind}
+        content["files"]["vectors.f32"] = content["files"]["image.faiss"]
+        content["fingerprint"] = seal.index_fingerprint(
+            content["source"], content["encoder"]["fingerprint"], content["options"]
+        )
+
+    shutil.copyfile(copy / "image.faiss", copy / "vectors.f32")
+    rewrite(copy, change)
+    refused(copy, encoder, "unknown kind")
