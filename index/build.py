@@ -26,9 +26,11 @@ from index.kinds import write_vectors
 from index.knowledge import TEXT
 from index.measure import Measured, demand, facts, measure, peak_bytes
 from index.records import Source, read_source
+from index.reuse import known_vectors
 from index.tables import Tables
 from index.text import OPTIONS, TextIndex
 from index.vectors import VECTORS, Vectors
+from index.working import building
 
 MEASURED = 1000
 
@@ -43,6 +45,9 @@ def build_index(
     progress: bool = True,
     device: str | None = None,
     budget: Budget | None = None,
+    half: bool = False,
+    resume: bool = True,
+    reuse: str | Path | None = None,
 ) -> Path:
     """Builds and seals an index.
 
@@ -56,6 +61,9 @@ def build_index(
         progress: show how far it is (see `watched`), and a line for every picture that is skipped.
         device: a torch device for the encoder; None is the CPU.
         budget: memory, time and recall of searches by picture; None: exact to a million pictures, recall@10 of 0.95.
+        half: embed in half precision, on a GPU; an option of the index, for its vectors are other ones.
+        resume: go on from what a build that broke off has left beside `out`, and leave the same if this one does.
+        reuse: a sealed index by the same encoder, whose vectors are not computed again; one at `out` is used anyway.
 
     Returns:
         `out`.
@@ -73,14 +81,17 @@ def build_index(
     if not isinstance(source, Source):
         source = read_source(source, columns)
     if not isinstance(encoder, Encoder):
-        encoder = load_encoder(encoder, device)
+        encoder = load_encoder(encoder, device, half)
+    vectors_of = known_vectors(out, encoder, reuse)
     seconds = {"read": time.perf_counter() - started}
     plan = choose(len(source), encoder.dimension, budget)  # before hours of work; again when the pictures are counted
     if progress:
         print(f"{len(source):,} documents; with a picture each: {plan}", file=sys.stderr)
 
-    with seal.publishing(out, force) as folder:
-        embedded = _timed(seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress))
+    with building(out, force, resume) as (folder, work):
+        embedded = _timed(
+            seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of)
+        )
         about = {"source": str(source.path), "batch_size": batch_size}
         finish(folder, embedded, encoder, budget, about, seconds)
     return out
@@ -126,6 +137,7 @@ def finish(
         "skipped": embedded.skipped,
         "documents_without_picture": embedded.bare,
         "pictures_repeated": embedded.repeated,
+        "vectors": embedded.origins,
         "recall@1": own,
         "vector_index": _vector_facts(folder, vectors, reached, plan),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
@@ -143,7 +155,8 @@ def index_options(encoder: Encoder, vectors: Mapping[str, Any] = FLAT_OPTIONS) -
         vectors: the kind of vector index and its parameters.
     """
     text = {"text": OPTIONS, "text_search": encoder.text_search}
-    return {"thumbnail": THUMBNAIL_SIDE, "vectors": dict(vectors), **text}
+    precision = {"half": True} if encoder.half else {}
+    return {"thumbnail": THUMBNAIL_SIDE, "vectors": dict(vectors), **precision, **text}
 
 
 def _index_vectors(embedded: Embedded, folder: Path, plan: Plan) -> Vectors:
