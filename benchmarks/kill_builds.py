@@ -42,7 +42,7 @@ from gog_env import build_index as command
 from index import seal, working
 from index.errors import GoGError, IntegrityError, cli
 
-RENAMES = ("plan", "exchange", "move old", "move new")
+RENAMES = ("exchange", "move new", "move old", "plan")
 NOBODY = 65534
 
 
@@ -228,7 +228,7 @@ class Trials:
         return {**trial, "good": trial["good"] and clear and kept}
 
 
-def run_trials(trials: Trials, kills: int, fills: int, seed: int) -> list[dict[str, Any]]:
+def run_trials(trials: Trials, kills: int, renames: int, fills: int, seed: int) -> list[dict[str, Any]]:
     """All trials, in an order that the seed decides."""
     rng, rows, early = random.Random(seed), [], 0
     while len(rows) < kills:
@@ -236,7 +236,8 @@ def run_trials(trials: Trials, kills: int, fills: int, seed: int) -> list[dict[s
             rows.append(row)
         elif (early := early + 1) > 3 * kills + 10:
             raise GoGError("builds end before they can be killed; use more --documents")
-    rows += [trials.rename(which, moment) for which in RENAMES for moment in ("before", "after")]
+    around = [(which, moment) for which in RENAMES for moment in ("before", "after")]
+    rows += [trials.rename(which, moment) for which, moment in around[:renames]]
     largest = max(file.stat().st_size for file in trials.new.rglob("*") if file.is_file())
     for _ in range(fills):
         size = rng.randrange(largest)
@@ -263,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: python -m benchmarks.kill_builds --kills 24",
     )
     parser.add_argument("--kills", type=positive, default=24, help="at random moments (default: %(default)s)")
+    parser.add_argument("--renames", type=natural, default=8, help="at most so many of the 8 (default: all)")
     parser.add_argument("--fills", type=natural, default=6, help="disks that are full (default: %(default)s)")
     parser.add_argument("--documents", type=positive, default=160, help="of the old source (default: %(default)s)")
     parser.add_argument("--side", type=positive, default=160, help="pixels of a picture (default: %(default)s)")
@@ -276,7 +278,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="kill-builds-") as folder, patch.dict(os.environ, OMP_NUM_THREADS="1"):
         Path(folder).chmod(0o755)
         trials = Trials(Path(folder), options.documents, options.side, options.batch_size)
-        rows = run_trials(trials, options.kills, options.fills, options.seed)
+        rows = run_trials(trials, options.kills, options.renames, options.fills, options.seed)
     found = summary(rows)
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     facts = run_facts("benchmarks.kill_builds", argv, options)
