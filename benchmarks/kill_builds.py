@@ -233,7 +233,8 @@ class Trials:
 
 def run_trials(trials: Trials, kills: int, renames: int, fills: int, seed: int) -> list[dict[str, Any]]:
     """All trials, in an order that the seed decides."""
-    rng, rows, early = random.Random(seed), [], 0
+    rng, early = random.Random(seed), 0
+    rows: list[dict[str, Any]] = []
     while len(rows) < kills:
         if (row := trials.kill(rng.uniform(0, trials.seconds))) is not None:
             rows.append(row)

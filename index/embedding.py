@@ -101,20 +101,26 @@ class _Batches:
         self.size = size
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
-        parts, start = [], 0
+        parts: list[np.ndarray] = []
+        start = 0
         while start < len(inputs):
             batch = np.stack(inputs[start : start + self.size])
-            try:
-                parts.append(self.encoder.encode_inputs(batch, self.size))
-            except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
-                if self.size == 1 or not _out_of_memory(error):
-                    raise
-                self.size = max(1, self.size // 2)
-                del error
-                _free()
+            if not self._fits(batch, parts):
+                _free()  # here, where the error that holds on to tensors is gone
                 continue
             start += len(batch)
         return np.concatenate(parts)
+
+    def _fits(self, batch: np.ndarray, parts: list[np.ndarray]) -> bool:
+        """Embeds a batch; False, and half the size from now on, where memory runs out."""
+        try:
+            parts.append(self.encoder.encode_inputs(batch, self.size))
+        except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is a RuntimeError
+            if self.size == 1 or not _out_of_memory(error):
+                raise
+            self.size = max(1, self.size // 2)
+            return False
+        return True
 
 
 def _out_of_memory(error: BaseException) -> bool:
