@@ -20,10 +20,10 @@ from index.vectors import Vectors
 class Reuse:
     """Vectors by picture hash (32 bytes). `reusable` makes it."""
 
-    def __init__(self, path: Path, matrix: np.ndarray, hashes: list[bytes]) -> None:
+    def __init__(self, path: Path, vectors: Vectors, hashes: list[bytes]) -> None:
         """Keeps what `reusable` has checked."""
         self.path = path
-        self._matrix = matrix
+        self._vectors = vectors  # kept: its matrix is a view of memory that it owns
         self._rows = {digest: row for row, digest in enumerate(hashes)}
 
     def __len__(self) -> int:
@@ -33,7 +33,7 @@ class Reuse:
         return digest in self._rows
 
     def __getitem__(self, digest: bytes) -> np.ndarray:
-        return np.array(self._matrix[self._rows[digest]], np.float32)
+        return np.array(self._vectors.matrix[self._rows[digest]], np.float32)
 
 
 def known_vectors(out: str | Path, encoder: Encoder, named: str | Path | None = None) -> Reuse | None:
@@ -77,4 +77,4 @@ def reusable(path: str | Path, encoder: Encoder) -> Reuse:
     rows = int(manifest.counts["pictures"])
     tables = Tables(path, int(manifest.counts["documents"]), rows)
     vectors = Vectors.open(path, manifest.options["vectors"], tables.owners, encoder.dimension)
-    return Reuse(path, vectors.matrix, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])
+    return Reuse(path, vectors, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])
