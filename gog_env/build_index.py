@@ -109,6 +109,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept, recall = report["kept"], report["recall@1"]
     found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
     print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
+    shown = [f"{count:,} {how}" for how, count in report["vectors"].items() if count]
+    print(f"different pictures: {', '.join(shown) or 'none'}")
     vectors = report["vector_index"]
     if vectors["recall@10"] is not None:
         reached = f"recall@10 {vectors['recall@10']:.3f}, {vectors['query_ms']['median']:.2f} ms a query on one core"

@@ -36,6 +36,8 @@ from index.invariant import Features
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 NANO = Path(__file__).parent / "nano"
+LEAST = 16
+"""Fewer pictures at once are filled up with blank ones: matrix products of a few rows sum in another order."""
 _REMEDY = "name a folder that `python -m index.train_encoder` wrote"
 
 

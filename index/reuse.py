@@ -1,7 +1,7 @@
 """Vectors of an index that is there already, by picture hash: a rebuild embeds only pictures that it has not seen.
 
-An index is taken only if its whole seal holds and the same encoder made it, in the same precision. Vectors come from
-`vectors.f32`, or from `image.faiss` where that holds them as they are (flat); both are mapped, not read.
+An index is taken only if its whole seal holds and the same encoder made it, in the same precision. Its exact vectors
+are mapped, not read (see `Vectors.matrix`).
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ import numpy as np
 from index import seal
 from index.encoder import Encoder
 from index.errors import EncoderError, IntegrityError
-from index.faiss_file import FOURCC
 from index.tables import Tables
-from index.vectors import FLAT_OFFSET, RAW, VECTORS
+from index.vectors import Vectors
 
 
 class Reuse:
     """Vectors by picture hash (32 bytes). `reusable` makes it."""
 
-    def __init__(self, path: Path, matrix: np.ndarray, hashes: list[bytes]) -> None:
+    def __init__(self, path: Path, vectors: Vectors, hashes: list[bytes]) -> None:
         """Keeps what `reusable` has checked."""
         self.path = path
-        self._matrix = matrix
+        self._vectors = vectors  # kept: its matrix is a view of memory that it owns
         self._rows = {digest: row for row, digest in enumerate(hashes)}
 
     def __len__(self) -> int:
@@ -34,7 +33,7 @@ class Reuse:
         return digest in self._rows
 
     def __getitem__(self, digest: bytes) -> np.ndarray:
-        return np.array(self._matrix[self._rows[digest]], np.float32)
+        return np.array(self._vectors.matrix[self._rows[digest]], np.float32)
 
 
 def known_vectors(out: str | Path, encoder: Encoder, named: str | Path | None = None) -> Reuse | None:
@@ -62,7 +61,7 @@ def reusable(path: str | Path, encoder: Encoder) -> Reuse:
         encoder: what the new vectors are to be made with.
 
     Raises:
-        IntegrityError: it is damaged, no index, or holds its vectors only in a lossy form.
+        IntegrityError: it is damaged, or no index.
         EncoderError: another encoder made it, or the same in another precision.
     """
     path = Path(path).expanduser()
@@ -77,16 +76,5 @@ def reusable(path: str | Path, encoder: Encoder) -> Reuse:
         raise EncoderError(f"index {path} is not of {kind} precision: its vectors cannot be reused; leave --reuse out")
     rows = int(manifest.counts["pictures"])
     tables = Tables(path, int(manifest.counts["documents"]), rows)
-    matrix = _matrix(path, manifest, rows, encoder.dimension)
-    return Reuse(path, matrix, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])
-
-
-def _matrix(path: Path, manifest: seal.Manifest, rows: int, dimension: int) -> np.ndarray:
-    if not rows:
-        return np.zeros((0, dimension), np.float32)
-    name, offset = (RAW, 0) if RAW in manifest.files else (VECTORS, FLAT_OFFSET)
-    file = path / name
-    flat = name == RAW or file.open("rb").read(4) == FOURCC["flat"]
-    if not flat or file.stat().st_size != offset + 4 * rows * dimension:
-        raise IntegrityError(f"index {path}: its vectors cannot be reused ({name} holds others); leave --reuse out")
-    return np.memmap(file, "<f4", "r", offset=offset, shape=(rows, dimension))
+    vectors = Vectors.open(path, manifest.options["vectors"], tables.owners, encoder.dimension)
+    return Reuse(path, vectors, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])

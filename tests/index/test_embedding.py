@@ -167,7 +167,7 @@ def test_batches_halve_where_memory_runs_out(encoder, monkeypatch, error):
     assert (batches(inputs) == expected).all() and batches.size == 16
     assert sizes == [64, 32, 16, 16, 16, 16, 6]
 
-    def never(inputs: np.ndarray, batch_size: int) -> np.ndarray:
+    def never(inputs: np.ndarray) -> np.ndarray:
         raise error
 
     monkeypatch.setattr(encoder, "encode_inputs", never)
@@ -301,7 +301,7 @@ def test_of_two_builders_of_one_target_the_second_is_refused(tiny_source, encode
     out, refused = tmp_path / "out", []
     original = encoder.encode_inputs
 
-    def meanwhile(inputs: np.ndarray, batch_size: int) -> np.ndarray:
+    def meanwhile(inputs: np.ndarray) -> np.ndarray:
         with pytest.raises(IntegrityError, match="another process is building"):
             build_index(tiny_source, out, load_encoder(encoder.spec), progress=False)
         refused.append(1)
