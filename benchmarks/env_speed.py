@@ -197,10 +197,8 @@ def resident() -> int:
 
 
 def sharing(index: Any, tasks: Any, count: int) -> dict[str, Any]:
-    """Memory of many environments over one index, beside that of opening the index once more."""
+    """Memory of one environment and of many over one index; what they add is their observations."""
     import gymnasium
-
-    from index.knowledge import KnowledgeIndex
 
     def made(number: int) -> Any:
         envs: Any = gymnasium.make_vec("GoG-VQA-v0", number, "vector_entry_point", index=index, tasks=tasks)
@@ -214,17 +212,13 @@ def sharing(index: Any, tasks: Any, count: int) -> dict[str, Any]:
     after_one = resident()
     many = made(count)
     after_many = resident()
-    second = KnowledgeIndex.open(index.path, index.encoder)
-    opened = resident() - after_many
     shared = all(env.index is index and env.tasks is many.tasks for env in [*one.envs, *many.envs])
-    assert len(second) == len(index)
     mib = 2**20
     return {
         "one index": shared,
         "MiB of one environment": round((after_one - start) / mib, 2),
         f"MiB of {count} environments": round((after_many - after_one) / mib, 2),
         "MiB of their observations": round(sum(array.nbytes for array in many._arrays.values()) / mib, 2),
-        "MiB of opening the index again": round(opened / mib, 2),
     }
 
 

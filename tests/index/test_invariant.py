@@ -7,6 +7,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from index.encoder import Encoder, build_model, load_encoder
 from index.inputs import Preprocess
@@ -90,3 +91,14 @@ def test_a_filled_batch_gives_as_many_rows_as_came_in(nano: Encoder) -> None:
     with torch.inference_mode():
         for rows in (1, 2, 4, 5):
             assert features(nano.preprocess(PICTURES[:rows])).shape == (rows, nano.dimension)
+
+
+def test_inputs_looked_up_are_inputs_computed(nano: Encoder) -> None:
+    """Every byte of every channel to the bit, and in the layout that the model takes."""
+    size, mean, std = nano.preprocess.size, nano.preprocess.mean, nano.preprocess.std
+    noise = np.random.default_rng(0).integers(0, 256, size=(*size[::-1], 3), dtype=np.uint8)
+    for picture in (Image.fromarray(noise), *PICTURES[:3]):
+        small = np.asarray(picture.convert("RGB").resize(size, Image.Resampling.BICUBIC), np.float32) / np.float32(255)
+        expected = ((small - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)).transpose(2, 0, 1)
+        found = nano.preprocess.array(picture)
+        assert np.array_equal(found, expected) and found.dtype == np.float32 and found.flags.c_contiguous
