@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--source",
         metavar="PATH",
-        help="imagefolder, JSON Lines or Parquet with id, title, text, image (default: the embedded world)",
+        help="imagefolder, JSON Lines, Parquet or WebDataset with id, title, text, image (default: the embedded world)",
     )
     options.add_argument(
         "--encoder",
@@ -42,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="pictures at once (default: 64)")
     options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
     options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
+    options.add_argument("--half", action="store_true", help="embed in half precision, on a GPU (other vectors)")
+    options.add_argument("--reuse", metavar="DIR", help="an index by the same encoder: embed only what it lacks")
+    options.add_argument("--no-resume", action="store_true", help="start over where a build broke off")
     options.add_argument("--force", action="store_true", help="replace the index at --out")
     options.add_argument("--quiet", action="store_true", help="no progress bar")
     return options
@@ -61,7 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = f"{place.parent.name}-{place.stem}" if place.name in ("kb", "knowledge") else place.stem
     out = Path(options.out) if options.out else Path("runs") / f"{name}-index"
     if not source.expanduser().exists():  # before torch is imported, which takes seconds
-        raise SourceError(f"source {source} does not exist; name a folder with metadata.jsonl, or a .jsonl or .parquet")
+        raise SourceError(
+            f"source {source} does not exist; name a folder with metadata.jsonl, or a .jsonl, .parquet or .tar"
+        )
 
     from index.build import build_index
 
@@ -80,6 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         force=options.force,
         progress=not options.quiet,
         device=options.device,
+        half=options.half,
+        resume=not options.no_resume,
+        reuse=options.reuse,
     )
     report = json.loads((path / "report.json").read_text(encoding="utf-8"))
     for skipped in report["skipped"] if options.quiet else ():
@@ -87,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     kept, recall = report["kept"], report["recall@1"]
     found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
     print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
+    shown = [f"{count:,} {how}" for how, count in report["vectors"].items() if count]
+    print(f"different pictures: {', '.join(shown) or 'none'}")
     print(f"fingerprint {report['fingerprint']}")
     print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
     return 0

@@ -78,7 +78,9 @@ def index_path() -> Path:
 
     encoder = _nano()
     key = index_fingerprint(_world_key(), encoder.fingerprint, index_options(encoder))[:16]
-    return _made(f"index-{key}", "index", lambda out: build_index(knowledge(), out, encoder, progress=False))
+    return _made(
+        f"index-{key}", "index", lambda out: build_index(knowledge(), out, encoder, progress=False, resume=False)
+    )
 
 
 def index() -> KnowledgeIndex:

@@ -1,12 +1,8 @@
-"""Builds a sealed index: read, embed, index, measure, seal.
+"""Builds a sealed index: read and embed (`index.embedding`), then index, measure and seal.
 
-- One pass over the pictures, batch by batch; only vectors and hashes stay in memory.
-- Pictures with equal pixels are embedded once, so that equal pictures tie exactly, whatever batch they would have
-  been in.
-- A picture that cannot be read is skipped with a line in `report.json` and on the screen; its document stays, by
-  its text.
-- Rows are written in the order of ids and in row groups of a fixed size, so that bytes do not depend on batch size
-  or on the order in which the source listed its files.
+- Embedding leaves the two tables as Arrow files and the vectors as a file of float32 rows; from there on everything
+  is read from these files, mapped, and nothing holds all of it in memory.
+- What the index can do is measured before it is sealed, and written into `report.json`.
 
 The command is `python -m gog_env.build_index`.
 """
@@ -20,20 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from index import seal
+from index.embedding import RAW, THUMBNAIL_SIDE, Embedded, embed
 from index.encoder import Encoder, load_encoder
-from index.errors import SourceError
-from index.images import picture_hash
-from index.knowledge import DOCUMENTS, PICTURES, TEXT, VECTORS, thumbnail_png
-from index.progress import watched
-from index.records import Document, Source, document_hash, read_source, source_fingerprint
+from index.knowledge import TEXT, VECTORS
+from index.records import Source, read_source
+from index.reuse import known_vectors
+from index.tables import Tables
 from index.text import OPTIONS, TextIndex
 from index.vectors import Vectors
+from index.working import building
 
-THUMBNAIL_SIDE = 96
-ROW_GROUP = 256
 MEASURED = 1000
 
 
@@ -46,6 +40,9 @@ def build_index(
     force: bool = False,
     progress: bool = True,
     device: str | None = None,
+    half: bool = False,
+    resume: bool = True,
+    reuse: str | Path | None = None,
 ) -> Path:
     """Builds and seals an index.
 
@@ -58,6 +55,9 @@ def build_index(
         force: replace the index at `out`.
         progress: show how far it is (see `watched`), and a line for every picture that is skipped.
         device: a torch device for the encoder; None is the CPU.
+        half: embed in half precision, on a GPU; an option of the index, for its vectors are other ones.
+        resume: go on from what a build that broke off has left beside `out`, and leave the same if this one does.
+        reuse: a sealed index by the same encoder, whose vectors are not computed again; one at `out` is used anyway.
 
     Returns:
         `out`.
@@ -73,136 +73,54 @@ def build_index(
     if not isinstance(source, Source):
         source = read_source(source, columns)
     if not isinstance(encoder, Encoder):
-        encoder = load_encoder(encoder, device)
+        encoder = load_encoder(encoder, device, half)
+    vectors_of = known_vectors(out, encoder, reuse)
     seconds = {"read": time.perf_counter() - started}
 
-    with seal.publishing(out, force) as folder:
-        embedded = _timed(seconds, "embed", lambda: _embed(source, encoder, folder, batch_size, progress))
-        vectors, text = _timed(seconds, "index", lambda: _index(embedded, folder, encoder.dimension))
-        measured = _timed(seconds, "measure", lambda: _measure(embedded, vectors, text))
-        source_print = source_fingerprint(zip(embedded.ids, embedded.hashes, strict=True))
+    with building(out, force, resume) as (folder, work):
+        embedded = _timed(
+            seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of)
+        )
+        tables = Tables(folder, embedded.documents, len(embedded.owners))
+        vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder))
+        measured = _timed(seconds, "measure", lambda: _measure(tables, vectors, text))
         options = index_options(encoder)
-        counts = {"documents": len(embedded.ids), "pictures": len(vectors)}
+        counts = {"documents": len(tables), "pictures": len(vectors)}
         spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
-        fingerprint = seal.index_fingerprint(source_print, encoder.fingerprint, options)
+        fingerprint = seal.index_fingerprint(embedded.source, encoder.fingerprint, options)
         report = {
             "fingerprint": fingerprint,
             "source": str(source.path),
             "kept": counts,
             "skipped": embedded.skipped,
             "documents_without_picture": embedded.bare,
-            "pictures_repeated": len(vectors) - len(set(embedded.pictures)),
+            "pictures_repeated": embedded.repeated,
+            "vectors": embedded.origins,
             "recall@1": measured,
             "batch_size": batch_size,
             "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         }
         seal.write_report(folder, report)
-        seal.seal(folder, seal.Manifest(fingerprint, source_print, spec, options, counts))
+        seal.seal(folder, seal.Manifest(fingerprint, embedded.source, spec, options, counts))
     return out
 
 
 def index_options(encoder: Encoder) -> dict[str, Any]:
     """What decides an index's answers beside its source and the encoder's vectors; part of its fingerprint."""
-    return {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+    options = {"thumbnail": THUMBNAIL_SIDE, "text": OPTIONS, "text_search": encoder.text_search}
+    return {**options, "half": True} if encoder.half else options
 
 
-class _Embedded:
-    """What one pass over a source leaves; lists hold one entry a document, or one a kept picture."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.titles: list[str] = []
-        self.texts: list[str] = []
-        self.hashes: list[str] = []
-        self.owners: list[int] = []
-        self.pictures: list[str] = []
-        self.vectors: dict[str, np.ndarray] = {}
-        self.skipped: list[dict[str, str]] = []
-        self.bare = 0
-
-
-def _embed(source: Source, encoder: Encoder, folder: Path, batch_size: int, progress: bool) -> _Embedded:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-    from tqdm import tqdm
-
-    done = _Embedded()
-    batch: dict[str, Image.Image] = {}
-    rows: list[dict[str, Any]] = []
-    schema = pa.schema(
-        [
-            ("id", pa.string()),
-            ("document", pa.int64()),
-            ("sha256", pa.string()),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("thumbnail", pa.binary()),
-        ]
-    )
-
-    def encode() -> None:
-        if batch:
-            done.vectors.update(zip(batch, encoder.encode_images(list(batch.values()), batch_size), strict=True))
-            batch.clear()
-
-    with parquet.ParquetWriter(folder / PICTURES, schema) as writer:
-        for row, document in enumerate(watched(source, "embedding", len(source), "document", progress)):
-            kept = []
-            for reference in document.pictures:
-                try:
-                    picture = reference.open()
-                except SourceError as error:
-                    problem = str(error)
-                    done.skipped.append({"document": document.id, "picture": reference.id, "reason": problem})
-                    if progress:
-                        tqdm.write(f"skipped a picture of document {document.id}: {problem}")
-                    continue
-                digest = picture_hash(picture)
-                kept.append(digest)
-                if digest not in done.vectors:
-                    batch[digest] = picture
-                size = {"width": picture.width, "height": picture.height}
-                png = thumbnail_png(picture, THUMBNAIL_SIDE)
-                rows.append({"id": reference.id, "document": row, "sha256": digest, **size, "thumbnail": png})
-                if len(batch) >= batch_size:
-                    encode()
-                if len(rows) == ROW_GROUP:
-                    writer.write_table(pa.Table.from_pylist(rows, schema))
-                    rows.clear()
-            _keep(done, document, kept, row)
-        encode()
-        if rows:
-            writer.write_table(pa.Table.from_pylist(rows, schema))
-    return done
-
-
-def _keep(done: _Embedded, document: Document, kept: list[str], row: int) -> None:
-    done.ids.append(document.id)
-    done.titles.append(document.title)
-    done.texts.append(document.text)
-    done.hashes.append(document_hash(document, kept))
-    done.owners += [row] * len(kept)
-    done.pictures += kept
-    done.bare += not kept
-
-
-def _index(done: _Embedded, folder: Path, dimension: int) -> tuple[Vectors, TextIndex]:
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    table = pa.table({"id": done.ids, "title": done.titles, "text": done.texts})
-    parquet.write_table(table, folder / DOCUMENTS)
-    matrix = np.zeros((len(done.pictures), dimension), np.float32)
-    for place, digest in enumerate(done.pictures):
-        matrix[place] = done.vectors[digest]
-    vectors = Vectors.build(matrix, np.asarray(done.owners, dtype=np.int64))
+def _index(embedded: Embedded, tables: Tables, folder: Path) -> tuple[Vectors, TextIndex]:
+    vectors = Vectors.build(embedded.matrix, embedded.owners)
     vectors.save(folder / VECTORS)
-    text = TextIndex.build(zip(done.titles, done.texts, strict=True))
+    (folder / RAW).unlink(missing_ok=True)  # an exact index holds the very same rows
+    text = TextIndex.build((title, text) for _, title, text in tables.documents())
     text.save(folder / TEXT)
     return vectors, text
 
 
-def _measure(done: _Embedded, vectors: Vectors, text: TextIndex) -> dict[str, Any]:
+def _measure(tables: Tables, vectors: Vectors, text: TextIndex) -> dict[str, Any]:
     """How often a picture, and a title, finds its own document first; on at most `MEASURED` of each, evenly spaced.
 
     Pictures fall short of 1 only where documents share one.
@@ -210,8 +128,8 @@ def _measure(done: _Embedded, vectors: Vectors, text: TextIndex) -> dict[str, An
     places = np.unique(np.linspace(0, max(0, len(vectors) - 1), min(MEASURED, len(vectors))).astype(int))
     found = [hits[0][0] for hits in vectors.search(vectors.matrix[places], 1)]
     own = float(np.mean(np.asarray(found) == vectors.owners[places])) if len(places) else None
-    rows = np.unique(np.linspace(0, len(done.ids) - 1, min(MEASURED, len(done.ids))).astype(int))
-    named = [hits[0][0] if hits else -1 for hits in text.search([done.titles[row] for row in rows], 1)]
+    rows = np.unique(np.linspace(0, len(tables) - 1, min(MEASURED, len(tables))).astype(int))
+    named = [hits[0][0] if hits else -1 for hits in text.search([tables.title(int(row)) for row in rows], 1)]
     titled = float(np.mean(np.asarray(named) == rows))
     return {"picture": own, "pictures_measured": len(places), "title": titled, "titles_measured": len(rows)}
 

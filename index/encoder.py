@@ -35,6 +35,8 @@ from index.inputs import RESIZE, ByteTokenizer, Preprocess
 CONFIG_NAME = "open_clip_config.json"
 WEIGHTS_NAME = "open_clip_model.safetensors"
 NANO = Path(__file__).parent / "nano"
+LEAST = 16
+"""Fewer pictures at once are filled up with blank ones: matrix products of a few rows sum in another order."""
 _REMEDY = "name a folder that `python -m index.train_encoder` wrote"
 
 
@@ -46,6 +48,8 @@ class Encoder:
         model: the open_clip model, in evaluation mode.
         preprocess: pictures to tensors.
         text_search: whether its text tower is worth searching pictures with.
+        half: whether pictures are embedded in half precision. Its vectors are other ones, so that an index's options
+            name it; its fingerprint, which is of the weights, does not.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Encoder:
         spec: str = "unnamed",
         text_search: bool = False,
         device: str | torch.device | None = None,
+        half: bool = False,
     ) -> None:
         """Wraps a model.
 
@@ -68,6 +73,7 @@ class Encoder:
             spec: a name for messages.
             text_search: whether `search_text` should ask its text tower too.
             device: a torch device; None is the CPU.
+            half: embed pictures in half precision; on a GPU only.
         """
         self.spec = spec
         try:
@@ -75,6 +81,9 @@ class Encoder:
             self.model = model.to(self.device).eval().requires_grad_(False)
         except (RuntimeError, AssertionError) as error:  # an unknown name, or a torch that was built without it
             raise EncoderError(f"encoder {spec} cannot run on device {device} ({_line(error)}); use cpu") from None
+        if half and self.device.type == "cpu":
+            raise EncoderError(f"encoder {spec} runs in half precision on a GPU only; name one by --device, as in cuda")
+        self.half = half
         self.model_cfg = copy.deepcopy(dict(model_cfg))
         self.preprocess = preprocess
         self.text_search = text_search
@@ -118,8 +127,34 @@ class Encoder:
         parts = []
         for start in range(0, len(pictures), batch_size):
             batch = self.preprocess(pictures[start : start + batch_size]).to(self.device)
-            parts.append(self._unit(self.model.encode_image(batch)))  # type: ignore[operator]
+            parts.append(self._unit(self._encode_image(batch)))
         return np.concatenate(parts) if parts else np.zeros((0, self.dimension), np.float32)
+
+    @torch.inference_mode()
+    def encode_inputs(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
+        """Embeds one batch of prepared pictures.
+
+        On a CPU with the same threads a picture's vector is the same to the bit in whatever batch it is, as long as
+        batches are of `LEAST` pictures or more; smaller ones are filled up to that (but not beyond `batch_size`).
+
+        Args:
+            inputs: float32 (pictures, 3, height, width), rows as `preprocess.array` makes them.
+            batch_size: what a whole batch has.
+
+        Returns:
+            float32 (pictures, dimension), rows of unit length.
+        """
+        count = len(inputs)
+        missing = min(LEAST, batch_size) - count
+        if missing > 0:
+            inputs = np.concatenate([inputs, np.zeros((missing, *inputs.shape[1:]), inputs.dtype)])
+        return self._unit(self._encode_image(torch.from_numpy(inputs).to(self.device))[:count])
+
+    def _encode_image(self, batch: torch.Tensor) -> torch.Tensor:
+        if not self.half:
+            return self.model.encode_image(batch)  # type: ignore[operator]
+        with torch.autocast(self.device.type, torch.float16):
+            return self.model.encode_image(batch)  # type: ignore[operator]
 
     @torch.inference_mode()
     def encode_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
@@ -154,26 +189,27 @@ class Encoder:
         return np.ascontiguousarray(values / norms, dtype=np.float32)
 
 
-def load_encoder(spec: str | Path = "nano", device: str | torch.device | None = None) -> Encoder:
+def load_encoder(spec: str | Path = "nano", device: str | torch.device | None = None, half: bool = False) -> Encoder:
     """Loads an encoder.
 
     Args:
         spec: `nano`; `MODEL:TAG` with open_clip's pretrained tag (downloaded once by open_clip);
             `MODEL:/path/to/weights` (.safetensors, .pt, .bin); or an encoder folder.
         device: a torch device; None is the CPU.
+        half: embed pictures in half precision (on a GPU only).
 
     Raises:
         EncoderError: unknown model or tag, missing or damaged weights, weights of another model.
     """
     text = os.path.expanduser(spec)
     if text == "nano":
-        return _from_folder(NANO, "nano", device)
+        return _from_folder(NANO, "nano", device, half)
     if Path(text).is_dir():
-        return _from_folder(Path(text), text, device)
+        return _from_folder(Path(text), text, device, half)
     name, _, weights = text.partition(":")
     if Path(text).is_absolute() or text.startswith(".") or (not weights and ("/" in text or "\\" in text)):
         raise EncoderError(f"encoder folder {text} does not exist; {_REMEDY}")
-    return _from_name(name, weights, text, device)
+    return _from_name(name, weights, text, device, half)
 
 
 def build_model(model_cfg: Mapping[str, Any]) -> torch.nn.Module:
@@ -252,7 +288,7 @@ def tokenizer_for(model_cfg: Mapping[str, Any], fallback: str | None = None) -> 
     return load
 
 
-def _from_folder(folder: Path, spec: str, device: str | torch.device | None) -> Encoder:
+def _from_folder(folder: Path, spec: str, device: str | torch.device | None, half: bool) -> Encoder:
     path = folder / CONFIG_NAME
     remedy = "train one with `python -m index.train_encoder`" if spec == "nano" else _REMEDY
     for needed in (path, folder / WEIGHTS_NAME):
@@ -269,10 +305,11 @@ def _from_folder(folder: Path, spec: str, device: str | torch.device | None) -> 
     _load_weights(model, folder / WEIGHTS_NAME, spec)
     # Without our block the folder is a plain open_clip model, whose text tower is a real one.
     wanted = bool(config["gog"].get("text_search", False)) if "gog" in config else True
-    return Encoder(model, model_cfg, preprocess, tokenizer_for(model_cfg, f"local-dir:{folder}"), spec, wanted, device)
+    tokenizer = tokenizer_for(model_cfg, f"local-dir:{folder}")
+    return Encoder(model, model_cfg, preprocess, tokenizer, spec, wanted, device, half)
 
 
-def _from_name(name: str, weights: str, spec: str, device: str | torch.device | None) -> Encoder:
+def _from_name(name: str, weights: str, spec: str, device: str | torch.device | None, half: bool) -> Encoder:
     import open_clip
     from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
@@ -309,7 +346,7 @@ def _from_name(name: str, weights: str, spec: str, device: str | torch.device | 
         raise EncoderError(f"encoder {spec} cannot be built here ({_line(error)}); choose another model") from None
     _load_weights(model, path, spec)
     preprocess = _preprocess(model, model_cfg, tag_cfg)
-    return Encoder(model, model_cfg, preprocess, tokenizer_for(model_cfg, name), spec, True, device)
+    return Encoder(model, model_cfg, preprocess, tokenizer_for(model_cfg, name), spec, True, device, half)
 
 
 def _preprocess(model: torch.nn.Module, model_cfg: Mapping[str, Any], config: Mapping[str, Any]) -> Preprocess:

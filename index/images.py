@@ -12,7 +12,10 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Sequence
+import os
+import stat
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +28,26 @@ if TYPE_CHECKING:
 
 Box = tuple[float, float, float, float]
 
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = 1 << 24
+"""Pixels of a picture that is decoded whole: with all that decoders need beside them, below 200 MB."""
+_STRIP = 1 << 20
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # our limit is lower, and refuses
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO", "JPEG2000", "AVIF")
 _SLACK = 1e-6  # what rounding in a text format may push a coordinate past the edge
 
 
-def open_picture(source: str | Path | bytes | Image.Image, name: str | None = None) -> Image.Image:
+def open_picture(
+    source: str | Path | bytes | Image.Image, name: str | None = None, admit: Callable[[int], None] | None = None
+) -> Image.Image:
     """Decodes a picture completely.
+
+    A JPEG of more than `MAX_PIXELS` is decoded at a half, a quarter or an eighth of its sides, as its format allows
+    without decoding the whole; of an animation it is the first frame.
 
     Args:
         source: a file, its bytes, or a picture that is already decoded.
         name: what to call it in an error (default: the path).
+        admit: called with the number of pixels before they are decoded; may wait.
 
     Returns:
         An RGB picture of its own size, upright.
@@ -47,12 +59,10 @@ def open_picture(source: str | Path | bytes | Image.Image, name: str | None = No
         return _rgb(source)
     name = name or ("picture" if isinstance(source, bytes) else str(source))
     try:
+        if not isinstance(source, bytes) and not stat.S_ISREG(os.stat(source).st_mode):  # a pipe would never end
+            raise SourceError(f"{name}: is not a file; replace or remove it")
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=_formats()) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                size = f"{picture.width}x{picture.height}"
-                raise SourceError(f"{name}: {size} pixels are more than {MAX_PIXELS:,}; shrink it")
-            picture.load()
-            return _rgb(ImageOps.exif_transpose(picture))
+            return _decoded(picture, name, admit)
     except SourceError:
         raise
     except FileNotFoundError:
@@ -61,6 +71,23 @@ def open_picture(source: str | Path | bytes | Image.Image, name: str | None = No
         reason = (str(error).split(" <")[0] or type(error).__name__).split("\n")[0]
         reason = "not a picture in a known format" if "cannot identify" in reason else reason
         raise SourceError(f"{name}: cannot be read as a picture ({reason}); replace or remove it") from None
+
+
+def _decoded(picture: Image.Image, name: str, admit: Callable[[int], None] | None) -> Image.Image:
+    if picture.width * picture.height > MAX_PIXELS:
+        size = f"{picture.width}x{picture.height}"
+        if picture.format == "JPEG" and not picture.info.get("progressive"):  # that kind is decoded whole anyway
+            share = 2
+            while share < 8 and picture.width * picture.height > MAX_PIXELS * share * share:
+                share *= 2
+            picture.draft("RGB", (picture.width // share, picture.height // share))
+        if picture.width * picture.height > MAX_PIXELS:
+            raise SourceError(f"{name}: {size} pixels are more than {MAX_PIXELS:,}; shrink it")
+    if admit is not None:
+        admit(picture.width * picture.height)
+    picture.load()
+    ImageOps.exif_transpose(picture, in_place=True)
+    return picture.copy() if picture.mode == "RGB" else _rgb(picture)
 
 
 def _formats() -> list[str]:
@@ -74,17 +101,28 @@ def _rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I;16") or picture.mode == "I":  # 16-bit grey: Pillow would clip it to white
         picture = picture.convert("I").point(lambda value: value / 256).convert("L")
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        paper = Image.new("RGBA", picture.size, (255, 255, 255, 255))
-        paper.alpha_composite(picture)
-        return paper.convert("RGB")
+        flat = Image.new("RGB", picture.size, (255, 255, 255))
+        for strip in _strips(picture):  # whole, it would be in memory four times
+            part = picture.crop(strip).convert("RGBA")
+            paper = Image.new("RGBA", part.size, (255, 255, 255, 255))
+            paper.alpha_composite(part)
+            flat.paste(paper.convert("RGB"), strip)
+        return flat
     return picture.convert("RGB")
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes in pixels that make up a picture from top to bottom, each of about a million pixels."""
+    rows = max(1, _STRIP // picture.width)
+    for top in range(0, picture.height, rows):
+        yield 0, top, picture.width, min(picture.height, top + rows)
 
 
 def picture_hash(picture: Image.Image) -> str:
     """SHA-256 (hex) of mode, size and pixels: the same for the same picture in any file format or name."""
     digest = hashlib.sha256(f"{picture.mode} {picture.width}x{picture.height}\n".encode())
-    digest.update(picture.tobytes())
+    for strip in _strips(picture) if picture.width * picture.height > _STRIP else (None,):
+        digest.update((picture.crop(strip) if strip else picture).tobytes())
     return digest.hexdigest()
 
 

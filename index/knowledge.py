@@ -3,20 +3,17 @@
 - Nothing is served before the seal has been checked, files hashed before their libraries read them, and the content
   hashed again into the fingerprint that the manifest claims.
 - Rows are in the order of document ids, so "ties by id" is "ties by row" everywhere below.
-- Thumbnails are read from disk when asked for; everything else is in memory. Reading from several threads is safe.
+- Documents, texts and thumbnails are read from mapped files when asked for. Reading from several threads is safe.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-import io
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from PIL import Image
 
 from index import seal
@@ -24,15 +21,14 @@ from index.encoder import Encoder, load_encoder
 from index.errors import EncoderError, IntegrityError
 from index.exchange import whole
 from index.images import open_picture
-from index.records import Document, PictureRef, document_hash, source_fingerprint
+from index.records import Document, PictureRef
+from index.tables import DOCUMENTS, PICTURES, Tables
 from index.text import FILES, TextIndex
 from index.vectors import Vectors, fuse
 
 if TYPE_CHECKING:
     from index.remote import RemoteIndex
 
-DOCUMENTS = "documents.parquet"
-PICTURES = "pictures.parquet"
 VECTORS = "image.faiss"
 TEXT = "text"
 REQUIRED = (DOCUMENTS, PICTURES, VECTORS, *(f"{TEXT}/{name}" for name in FILES))
@@ -62,7 +58,7 @@ class KnowledgeIndex:
     """Knowledge that any crop and any query can be searched in, offline and deterministically."""
 
     def __init__(
-        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: _Tables, vectors: Vectors, text: TextIndex
+        self, path: Path, manifest: seal.Manifest, encoder: Encoder, tables: Tables, vectors: Vectors, text: TextIndex
     ) -> None:
         """Use `KnowledgeIndex.open`."""
         self.path = path
@@ -71,12 +67,6 @@ class KnowledgeIndex:
         self._tables = tables
         self._vectors = vectors
         self._text = text
-        self._rows = {id: row for row, id in enumerate(tables.ids)}
-        self._picture_rows = {id: row for row, id in enumerate(tables.picture_ids)}
-        self._pictures_of: dict[int, list[int]] = defaultdict(list)
-        for row, owner in enumerate(vectors.owners.tolist()):
-            self._pictures_of[owner].append(row)
-        self._group = functools.lru_cache(maxsize=64)(self._read_group)
 
     @classmethod
     def open(cls, path: str | Path, encoder: Encoder | str | Path | None = None) -> KnowledgeIndex:
@@ -100,9 +90,9 @@ class KnowledgeIndex:
         missing = [name for name in REQUIRED if name not in manifest.files]
         if missing:
             raise IntegrityError(f"index {path}: {seal.MANIFEST} does not name {missing[0]}; build the index again")
-        tables = _read_tables(path, manifest)
-        vectors = Vectors.open(path / VECTORS, np.asarray(tables.owners, dtype=np.int64))
-        text = TextIndex.open(path / TEXT, len(tables.ids))
+        tables = _open_tables(path, manifest)
+        vectors = Vectors.open(path / VECTORS, tables.owners)
+        text = TextIndex.open(path / TEXT, len(tables))
         if not isinstance(encoder, Encoder):
             try:
                 encoder = load_encoder(encoder if encoder is not None else str(manifest.encoder.get("spec", "nano")))
@@ -141,10 +131,10 @@ class KnowledgeIndex:
         return self.manifest.fingerprint
 
     def __len__(self) -> int:
-        return len(self._tables.ids)
+        return len(self._tables)
 
     def __contains__(self, document_id: object) -> bool:
-        return document_id in self._rows
+        return self._tables.row(document_id) is not None
 
     def __repr__(self) -> str:
         return f"KnowledgeIndex({str(self.path)!r}, {len(self)} documents, {self.fingerprint[:12]})"
@@ -156,12 +146,12 @@ class KnowledgeIndex:
         return KnowledgeIndex.open, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
 
     def ids(self) -> tuple[str, ...]:
-        """Ids of all documents, sorted."""
-        return self._tables.ids
+        """Ids of all documents, sorted; read from disk at every call."""
+        return self._tables.ids()
 
     def picture_ids(self, document_id: str) -> tuple[str, ...]:
         """Ids of a document's pictures, in the order of the source; those that could not be read are left out."""
-        return tuple(self._tables.picture_ids[row] for row in self._pictures_of.get(self._row(document_id), ()))
+        return tuple(map(self._tables.picture_id, self._tables.pictures_of(self._row(document_id))))
 
     def document(self, document_id: str) -> Document:
         """A document; its pictures open as thumbnails, for the originals stay in the source.
@@ -173,7 +163,7 @@ class KnowledgeIndex:
         pictures = tuple(
             PictureRef(id, f"thumbnail {id}", functools.partial(self._png, id)) for id in self.picture_ids(document_id)
         )
-        return Document(document_id, self._tables.titles[row], self._tables.texts[row], pictures)
+        return Document(document_id, self._tables.title(row), self._tables.text(row), pictures)
 
     def thumbnail(self, picture_id: str) -> Image.Image:
         """A picture as RGB, its longest side at most 96 pixels.
@@ -223,81 +213,27 @@ class KnowledgeIndex:
     def _hit(self, row: int, score: float, picture: int | None = None) -> Hit:
         tables = self._tables
         if picture is None:
-            picture = next(iter(self._pictures_of.get(row, ())), None)
-        picture_id = None if picture is None else tables.picture_ids[picture]
-        return Hit(tables.ids[row], tables.titles[row], tables.texts[row], score, picture_id)
+            picture = next(iter(tables.pictures_of(row)), None)
+        picture_id = None if picture is None else tables.picture_id(picture)
+        return Hit(tables.id(row), tables.title(row), tables.text(row), score, picture_id)
 
     def _row(self, document_id: str) -> int:
-        try:
-            return self._rows[document_id]
-        except KeyError:
-            raise KeyError(f"index {self.path} has no document {document_id!r}") from None
+        row = self._tables.row(document_id)
+        if row is None:
+            raise KeyError(f"index {self.path} has no document {document_id!r}")
+        return row
 
     def _png(self, picture_id: str) -> bytes:
-        if picture_id not in self._picture_rows:
+        row = self._tables.picture_row(picture_id)
+        if row is None:
             raise KeyError(f"index {self.path} has no picture {picture_id!r}")
-        row = self._picture_rows[picture_id]
-        size = self._tables.group_size
-        return self._group(row // size)[row % size]
-
-    def _read_group(self, group: int) -> list[bytes]:
-        import pyarrow.parquet as parquet
-
-        with parquet.ParquetFile(self.path / PICTURES) as file:
-            return file.read_row_group(group, columns=["thumbnail"]).column("thumbnail").to_pylist()
+        return self._tables.thumbnail(row)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Tables:
-    """What of the two Parquet files is kept in memory; one entry a document, or one a picture."""
-
-    ids: tuple[str, ...]
-    titles: tuple[str, ...]
-    texts: tuple[str, ...]
-    picture_ids: tuple[str, ...]
-    owners: tuple[int, ...]
-    group_size: int
-
-
-def _read_tables(path: Path, manifest: seal.Manifest) -> _Tables:
-    import pyarrow
-    import pyarrow.parquet as parquet
-
-    try:
-        documents = parquet.read_table(path / DOCUMENTS, columns=["id", "title", "text"]).to_pydict()
-        pictures = parquet.read_table(path / PICTURES, columns=["id", "document", "sha256"]).to_pydict()
-        with parquet.ParquetFile(path / PICTURES) as file:
-            group_size = file.metadata.row_group(0).num_rows if file.metadata.num_row_groups else 1
-    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise IntegrityError(f"index {path}: its tables cannot be read ({reason}); build the index again") from None
-    tables = _Tables(
-        tuple(documents["id"]),
-        tuple(documents["title"]),
-        tuple(documents["text"]),
-        tuple(pictures["id"]),
-        tuple(pictures["document"]),
-        group_size,
-    )
-    counts = {"documents": len(tables.ids), "pictures": len(tables.picture_ids)}
-    of: dict[int, list[str]] = defaultdict(list)
-    for owner, digest in zip(tables.owners, pictures["sha256"], strict=True):
-        of[owner].append(digest)
-    hashes = (
-        (id, document_hash(Document(id, title, text), of.get(row, ())))
-        for row, (id, title, text) in enumerate(zip(tables.ids, tables.titles, tables.texts, strict=True))
-    )
-    sound = dict(manifest.counts) == counts and list(tables.ids) == sorted(set(tables.ids))
-    sound = sound and all(0 <= owner < len(tables.ids) for owner in of)
-    if not sound or source_fingerprint(hashes) != manifest.source:
-        raise IntegrityError(f"index {path}: its documents are not those of its manifest; build the index again")
+def _open_tables(path: Path, manifest: seal.Manifest) -> Tables:
+    counts = [manifest.counts.get(name) for name in ("documents", "pictures")]
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise IntegrityError(f"index {path}: {seal.MANIFEST} does not say how many rows there are; build it again")
+    tables = Tables(path, *counts)  # type: ignore[arg-type]
+    tables.check(manifest.source)
     return tables
-
-
-def thumbnail_png(picture: Image.Image, side: int = 96) -> bytes:
-    """A picture as PNG, shrunk to a longest side of `side` pixels, never enlarged."""
-    small = picture.copy()
-    small.thumbnail((side, side), Image.Resampling.BICUBIC)
-    data = io.BytesIO()
-    small.save(data, "PNG")
-    return data.getvalue()

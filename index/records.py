@@ -15,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from index.errors import SourceError
 from index.images import picture_hash
 from index.lines import text_of
@@ -32,6 +34,7 @@ __all__ = [
     "source_fingerprint",
 ]
 
+_IDS = 65_536
 FIELDS = ("id", "title", "text", "image", "images")
 
 
@@ -46,7 +49,12 @@ class Document:
 
 
 class Source(Sequence[Document]):
-    """Documents in the order of their ids. `read_source` makes it."""
+    """Documents in the order of their ids. `read_source` makes it.
+
+    Attributes:
+        path: what was read.
+        order: int64 (documents,): the row of each document, in the order of ids.
+    """
 
     def __init__(self, rows: Rows, columns: Mapping[str, str]) -> None:
         """Checks the ids of all rows; see `read_source`."""
@@ -63,26 +71,61 @@ class Source(Sequence[Document]):
                 f"source {rows.path} has the columns question and answers: these look like tasks, not documents; name"
                 " the folder of the documents, or map one of the two, as in --columns text=answers"
             )
-        seen: dict[str, int] = {}
-        for row, value in enumerate(rows.column(name)):
+        self._ids, self.order = self._sorted_ids(name)
+
+    def _sorted_ids(self, name: str) -> tuple[Any, np.ndarray]:
+        """The ids as an Arrow array, in the order of rows, and int64 rows in the order of ids; 16 bytes and an id each.
+
+        UTF-8 sorts by bytes as Python sorts by code points.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as compute
+
+        parts, part = [], list[str]()
+        for row, value in enumerate(self._rows.column(name)):
             id = self._text(row, name, value)
             if not id:
-                raise SourceError(f"{rows.label(row)} has no {name!r}; give every document an id")
-            if id in seen:
-                first = rows.label(seen[id])
-                raise SourceError(f"{rows.label(row)} has the id {id!r} of {first}; make every id unique")
-            seen[id] = row
-        self.ids: tuple[str, ...] = tuple(sorted(seen))
-        self._order = [seen[id] for id in self.ids]
+                raise SourceError(f"{self._rows.label(row)} has no {name!r}; give every document an id")
+            part.append(id)
+            if len(part) == _IDS:
+                parts.append(pa.array(part, pa.large_string()))
+                part = []
+        ids = pa.concat_arrays([*parts, pa.array(part, pa.large_string())])
+        order = compute.sort_indices(ids).to_numpy().astype(np.int64)
+        inner = ids.take(pa.array(order))
+        same = compute.equal(inner[1:], inner[:-1]).to_numpy(zero_copy_only=False).astype(bool)
+        if same.any():  # of all ids that come again, the first in the order of rows
+            pairs = {max(order[at], order[at + 1]): min(order[at], order[at + 1]) for at in np.flatnonzero(same)[::-1]}
+            again = min(pairs)
+            id, first = ids[int(again)].as_py(), self._rows.label(int(pairs[again]))
+            raise SourceError(f"{self._rows.label(int(again))} has the id {id!r} of {first}; make every id unique")
+        return ids, order
+
+    @functools.cached_property
+    def ids(self) -> tuple[str, ...]:
+        """All ids, sorted."""
+        return tuple(self._ids[row].as_py() for row in self.order.tolist())
+
+    @property
+    def state(self) -> Any:
+        """What the disk says of the source's own files, and how they are read; changes when they do. JSON."""
+        return [str(Path(self.path).resolve()), dict(self._names), self._rows.state]
+
+    def arrivals(self) -> Iterator[tuple[int, Document]]:
+        """Yields (row, document) in the order of the files, each read once, a few rows in memory at a time."""
+        for row, values in enumerate(self._rows.stream()):
+            yield row, self._document(row, self._ids[row].as_py(), values)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.order)
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[each] for each in range(*place.indices(len(self)))]
-        row, id = self._order[place], self.ids[place]
-        values = self._rows[row]
+        row = int(self.order[place])
+        return self._document(row, self._ids[row].as_py(), self._rows[row])
+
+    def _document(self, row: int, id: str, values: Mapping[str, Any]) -> Document:
         title, text = (self._text(row, name, values.get(name)) for name in map(self._name, ("title", "text")))
         return Document(id, title or id, text, self._rows.pictures(row, values, self._pictures, id))
 
@@ -129,10 +172,19 @@ def document_hash(document: Document, pictures: Iterable[str]) -> str:
     return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def source_fingerprint(hashes: Iterable[tuple[str, str]]) -> str:
-    """SHA-256 (hex) of (id, document hash) pairs, sorted by id: the same in whatever order rows were listed."""
-    content = json.dumps(sorted(hashes), ensure_ascii=False)
-    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+def source_fingerprint(hashes: Iterable[tuple[str, str]], ordered: bool = False) -> str:
+    """SHA-256 (hex) of (id, document hash) pairs, sorted by id: the same in whatever order rows were listed.
+
+    Args:
+        hashes: the pairs.
+        ordered: they come sorted, and need not be held in memory.
+    """
+    digest, separator = hashlib.sha256(b"["), b""
+    for pair in hashes if ordered else sorted(hashes):
+        digest.update(separator + json.dumps(pair, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        separator = b", "
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def _pixels(document: Document) -> Iterator[str]:

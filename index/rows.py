@@ -1,7 +1,8 @@
-"""Opens local files through `datasets`, row by row, with pictures left undecoded.
+"""Opens local files row by row, in their order or out of it, with pictures left undecoded.
 
-- Three layouts: an imagefolder (`metadata.jsonl`, `.csv` or `.parquet` beside pictures), a JSON Lines or Parquet
-  file, or a folder of either. Nothing asks the network; what `datasets` caches lies in a temporary folder.
+- Four layouts: an imagefolder (`metadata.jsonl`, `.csv` or `.parquet` beside pictures), a JSON Lines, Parquet or
+  WebDataset file (`index.shards`), or a folder of one kind of them. Nothing asks the network; what `datasets` caches
+  lies in a temporary folder.
 - Text comes through as it was written (`index.lines`): `datasets` keeps the rows of text files, it does not type them.
 - Pictures stay undecoded references until they are wanted, so that one bad picture is one reference that fails, and
   no row moves.
@@ -10,7 +11,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import re
 import shutil
@@ -18,17 +18,19 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image
 
 from index.errors import SourceError
 from index.images import open_picture
 from index.lines import SUFFIXES, columns_of, kind_of, parse, row_texts
+from index.shards import ParquetPart, Stored, TarPart, quiet, reading
 
 PICTURE_COLUMNS = ("image", "images", "file_name", "file_names")
 _METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-_KINDS = (".jsonl", ".json", ".parquet")
+_KINDS = (".jsonl", ".json", ".parquet", ".tar")
+_CHUNK = 1024
 _FILE_NAME = re.compile(r"^(?:(.+)_)?file_name(s?)$")
 
 
@@ -48,46 +50,60 @@ class PictureRef:
     source: Path | bytes | Callable[[], bytes] | None = dataclasses.field(repr=False)
     problem: str = ""
 
-    def open(self) -> Image.Image:
+    def open(self, admit: Callable[[int], None] | None = None) -> Image.Image:
         """Decodes it to RGB.
+
+        Args:
+            admit: see `open_picture`.
 
         Raises:
             SourceError: it cannot be read; the message names it and says why.
         """
         if self.source is None:
             raise SourceError(f"{self.name}: {self.problem}")
-        return open_picture(self.source() if callable(self.source) else self.source, self.name)
+        return open_picture(self.source() if callable(self.source) else self.source, self.name, admit)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """The rows of one file.
+class _TextPart:
+    """The rows of a file of `index.lines`; `datasets` keeps each one's text, unread, in a file that is mapped."""
 
-    Attributes:
-        dataset: of `datasets`; of a text file one column, `json`, a row's text.
-        base: the folder that relative paths start from.
-        name: for messages.
-        names: the file's columns, and what we call them.
-    """
+    def __init__(self, file: Path, folder: str) -> None:
+        """Checks every row, and copies them to `folder`."""
+        import datasets
 
-    dataset: Any
-    base: Path
-    name: str
-    names: Mapping[str, str]
-    is_text: bool
+        self.base, self.name = file.parent, str(file)
+        self._dataset: Any = ()
+        with reading(file), quiet(datasets):
+            count, columns = columns_of(file)
+            self.names: Mapping[str, str] = {name: name for name in columns}
+            if count:
+                self._dataset = datasets.Dataset.from_generator(
+                    _generate,
+                    features=datasets.Features({"json": datasets.Value("large_string")}),
+                    gen_kwargs={"file": str(file.resolve())},
+                    cache_dir=folder,
+                )
+
+    def __len__(self) -> int:
+        return len(self._dataset)
 
     def row(self, place: int) -> dict[str, Any]:
-        values = self.dataset[place]
-        values = parse(values["json"]) if self.is_text else values
-        return {self.names[name]: value for name, value in values.items()}
+        return {self.names[name]: value for name, value in parse(self._dataset[place]["json"]).items()}
 
-    def column(self, name: str) -> list[Any]:
-        theirs = next((theirs for theirs, ours in self.names.items() if ours == name), None)
-        if theirs is None:
-            return [None] * len(self.dataset)
-        if self.is_text:
-            return [parse(text).get(theirs) for text in self.dataset["json"]]
-        return list(self.dataset[theirs])
+    def stream(self) -> Iterator[dict[str, Any]]:
+        for values in self._parsed():
+            yield {self.names[name]: value for name, value in values.items()}
+
+    def column(self, name: str) -> Iterator[Any]:
+        theirs = next((theirs for theirs, ours in self.names.items() if ours == name), "")
+        return (values.get(theirs) if theirs else None for values in self._parsed())
+
+    def _parsed(self) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(self), _CHUNK):
+            yield from map(parse, self._dataset[start : start + _CHUNK]["json"])
+
+
+_Part: TypeAlias = _TextPart | ParquetPart | TarPart
 
 
 class Rows:
@@ -105,7 +121,7 @@ class Rows:
         self._parts = list(parts)
         self._starts = [0]
         for part in self._parts:
-            self._starts.append(self._starts[-1] + len(part.dataset))
+            self._starts.append(self._starts[-1] + len(part))
         self._cleanup = weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
 
     def __len__(self) -> int:
@@ -116,13 +132,24 @@ class Rows:
         """Names of all columns, in the order of first sight."""
         return tuple(dict.fromkeys(name for part in self._parts for name in part.names.values()))
 
-    def column(self, name: str) -> list[Any]:
+    def column(self, name: str) -> Iterator[Any]:
         """All values of one column; None where a row has no such field."""
-        return [value for part in self._parts for value in part.column(name)]
+        for part in self._parts:
+            yield from part.column(name)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
         part, place = self._find(row)
         return part.row(place)
+
+    def stream(self) -> Iterator[dict[str, Any]]:
+        """All rows in their order, each file read once from its beginning to its end."""
+        for part in self._parts:
+            yield from part.stream()
+
+    @property
+    def state(self) -> list[tuple[str, int, int]]:
+        """Name, size and time of change of every file."""
+        return [(part.name, (facts := Path(part.name).stat()).st_size, facts.st_mtime_ns) for part in self._parts]
 
     def label(self, row: int) -> str:
         """What to call a row in a message: `row 3 of metadata.jsonl`, counted from 1."""
@@ -159,14 +186,16 @@ class Rows:
 
 
 def read_rows(path: str | Path) -> Rows:
-    """Opens an imagefolder, a JSON Lines or Parquet file, or a folder of such files.
+    """Opens an imagefolder, a JSON Lines, Parquet or WebDataset file, or a folder of such files.
 
     Raises:
         SourceError: missing, of no known layout, several sources in one, damaged, or without a row.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise SourceError(f"source {path} does not exist; name a folder with metadata.jsonl, or a .jsonl or .parquet")
+        raise SourceError(
+            f"source {path} does not exist; name a folder with metadata.jsonl, or a .jsonl, .parquet or .tar"
+        )
     folder = tempfile.mkdtemp(prefix="gog-source-")
     try:
         rows = Rows(path, [part for file in _layout(path) if (part := _load(file, folder)) is not None], folder)
@@ -182,7 +211,9 @@ def _layout(path: Path) -> list[Path]:
     """The files to load."""
     if path.is_file():
         if path.name not in _METADATA and path.suffix.lower() not in _KINDS:
-            raise SourceError(f"source {path} is of no known kind; use .jsonl, .parquet or a folder with metadata")
+            raise SourceError(
+                f"source {path} is of no known kind; use .jsonl, .parquet, .tar or a folder with metadata"
+            )
         return [path]
     metadata = sorted(file for name in _METADATA for file in path.rglob(name) if file.is_file())
     if len(metadata) > 1:  # documents beside tasks, or two versions of one thing: nobody wants them mixed
@@ -195,51 +226,34 @@ def _layout(path: Path) -> list[Path]:
         files = sorted(file for file in path.iterdir() if file.is_file() and file.suffix.lower() == suffix)
         if files:
             return files
-    raise SourceError(f"source {path} holds no metadata.jsonl, .jsonl or .parquet file; add one, a row a document")
+    raise SourceError(
+        f"source {path} holds no metadata.jsonl, .jsonl, .parquet or .tar file; add one, a row a document"
+    )
 
 
 def _load(file: Path, folder: str) -> _Part | None:
     """Opens a file; None where it has no row."""
-    import datasets
-
     if file.stat().st_size == 0:
         return None
-    is_text = file.suffix.lower() in SUFFIXES
-    try:
-        with _quiet(datasets):
-            if is_text:
-                count, columns = columns_of(file)
-                if not count:
-                    return None
-                dataset = datasets.Dataset.from_generator(
-                    _generate,
-                    features=datasets.Features({"json": datasets.Value("large_string")}),
-                    gen_kwargs={"file": str(file.resolve())},
-                    cache_dir=folder,
-                )
-            else:
-                # Brackets in a path are no pattern.
-                wanted = re.sub(r"([\[\]*?])", r"[\1]", str(file.resolve()))
-                dataset = datasets.load_dataset(
-                    "parquet", data_files={"train": [wanted]}, split="train", cache_dir=folder
-                )
-                dataset = _undecoded(dataset, datasets)
-                columns = tuple(dataset.column_names)
-    except SourceError:
-        raise
-    except Exception as error:  # datasets and pyarrow each raise their own
-        while error.__cause__ is not None:
-            error = error.__cause__  # type: ignore[assignment]
-        if "BatchSize must be greater than 0" in str(error):  # what it says of no rows at all
-            return None
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise SourceError(f"source {file} cannot be read: {reason}; correct it and try again") from None
-    names = {name: name for name in columns}
+    kind = file.suffix.lower()
+    part: _Part
+    if kind in SUFFIXES:
+        part = _TextPart(file, folder)
+    else:
+        part = TarPart(file) if kind == ".tar" else ParquetPart(file, folder)
+    if not len(part):
+        return None
     if file.name in _METADATA:  # as in every imagefolder, `file_name` is the column `image`
-        for name in columns:
-            if (match := _FILE_NAME.match(name)) and (ours := (match[1] or "image") + match[2]) not in columns:
-                names[name] = ours
-    return _Part(dataset, file.parent, str(file), names, is_text)
+        part.names = _imagefolder(part.names)
+    return part
+
+
+def _imagefolder(names: Mapping[str, str]) -> dict[str, str]:
+    found = dict(names)
+    for name in names:
+        if (match := _FILE_NAME.match(name)) and (ours := (match[1] or "image") + match[2]) not in names:
+            found[name] = ours
+    return found
 
 
 def _generate(file: str) -> Iterator[dict[str, str]]:
@@ -247,36 +261,9 @@ def _generate(file: str) -> Iterator[dict[str, str]]:
         yield {"json": text}
 
 
-@contextlib.contextmanager
-def _quiet(datasets: Any) -> Iterator[None]:
-    """No progress bars, no log lines, no network, whatever the user's own settings; they come back afterwards."""
-    bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
-    offline = datasets.config.HF_HUB_OFFLINE
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
-    datasets.config.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        datasets.config.HF_HUB_OFFLINE = offline
-        datasets.logging.set_verbosity(level)
-        if not bars:
-            datasets.enable_progress_bars()
-
-
-def _undecoded(dataset: Any, datasets: Any) -> Any:
-    """The dataset with pictures as paths and bytes, so that a damaged one stops nobody."""
-    raw = datasets.Image(decode=False)
-    for name, feature in dataset.features.items():
-        inner = getattr(feature, "feature", None) or (feature[0] if isinstance(feature, list) else None)
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(name, raw)
-        elif isinstance(inner, datasets.Image):
-            dataset = dataset.cast_column(name, datasets.List(raw))
-    return dataset
-
-
 def _reference(value: Any, base: Path, id: str, name: str) -> PictureRef:
+    if isinstance(value, Stored):
+        return PictureRef(id, value.name, value)
     if isinstance(value, Mapping):
         data, path = value.get("bytes"), value.get("path")
         if isinstance(data, (bytes, bytearray, memoryview)):

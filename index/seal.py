@@ -26,10 +26,11 @@ from typing import Any
 from index.errors import GoGError, IntegrityError
 
 FORMAT = "gog-index"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 REPORT = "report.json"
-KNOWN = frozenset({MANIFEST, REPORT, "documents.parquet", "pictures.parquet", "image.faiss", "text", ".DS_Store"})
+_TABLES = {"documents.arrow", "pictures.arrow", "documents.parquet", "pictures.parquet"}  # Parquet: version 1
+KNOWN = frozenset({MANIFEST, REPORT, *_TABLES, "image.faiss", "vectors.f32", "text", ".DS_Store"})
 _LIBRARIES = ("bm25s", "datasets", "faiss-cpu", "numpy", "open_clip_torch", "pillow", "pyarrow", "torch")
 _AGAIN = "build the index again (python -m gog_env.build_index ... --force)"
 

@@ -107,9 +107,9 @@ def test_report_and_manifest_say_what_was_built(tiny_index, tiny_source):
     assert set(report["seconds"]) == {"read", "embed", "index", "measure"}
     assert report["recall@1"] == {"picture": 1.0, "pictures_measured": 12, "title": 1.0, "titles_measured": 12}
     assert report["skipped"] == [] and report["source"] == str(tiny_source)
-    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 1
+    assert manifest["counts"] == {"documents": 12, "pictures": 12} and manifest["version"] == 2
     assert manifest["libraries"]["faiss-cpu"] and report["fingerprint"] == manifest["fingerprint"]
-    listed = {"documents.parquet", "pictures.parquet", "image.faiss"}
+    listed = {"documents.arrow", "pictures.arrow", "image.faiss"}
     assert listed < set(manifest["files"]) and "report.json" not in manifest["files"]
     for name, entry in manifest["files"].items():
         assert entry["bytes"] == (tiny_index / name).stat().st_size
@@ -176,7 +176,7 @@ def test_mistakes_leave_nothing_behind(tmp_path, tiny_source, encoder, mistake):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("boom"), KeyboardInterrupt(), OSError(28, "No space left on device")])
-def test_a_build_that_breaks_off_leaves_nothing_and_keeps_the_old(
+def test_a_build_that_breaks_off_keeps_the_old_and_what_is_done(
     tiny_source, tiny_index, encoder, tmp_path, monkeypatch, error
 ):
     import shutil
@@ -187,11 +187,21 @@ def test_a_build_that_breaks_off_leaves_nothing_and_keeps_the_old(
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("index.build.Vectors.save", fail)
-    for target, force in ((out, True), (tmp_path / "new", False)):
-        with pytest.raises(GoGError if isinstance(error, OSError) else type(error)):
-            build_index(tiny_source, target, encoder, force=force, progress=False)
-    assert [each.name for each in tmp_path.iterdir()] == ["out"] and contents(out) == before
+    with monkeypatch.context() as patch:
+        patch.setattr("index.build.Vectors.save", fail)
+        for target, force in ((out, True), (tmp_path / "new", False)):
+            for resume in (False, True):
+                with pytest.raises(GoGError if isinstance(error, OSError) else type(error)):
+                    build_index(tiny_source, target, encoder, force=force, progress=False, resume=resume)
+                beside = {each.name for each in tmp_path.iterdir()} - {".out.building", "out"}
+                assert beside == ({".new.building"} if resume and target != out else set())
+    assert contents(out) == before
+    for target in (out, tmp_path / "new"):
+        build_index(tiny_source, target, encoder, force=True, progress=False)
+        assert contents(target) == before
+        origins = json.loads((target / "report.json").read_text())["vectors"]
+        assert origins == {"embedded": 0, "reused": 0, "resumed": 12}
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["new", "out"]
 
 
 def test_a_place_that_is_taken(tiny_source, tiny_index, encoder, tmp_path):

@@ -117,12 +117,12 @@ def test_words_and_looks_are_fused_where_the_text_tower_is_worth_it(tiny_source,
     both = KnowledgeIndex.open(build_index(tiny_source, tmp_path / "index", encoder, progress=False), encoder)
     assert both.fingerprint != index.fingerprint and both.encoder.fingerprint == index.encoder.fingerprint
     query = "ally of Lüneva"
-    read = [both._rows[hit.document_id] for hit in index.search_text([query], 100)[0]]
+    read = [both._tables.row(hit.document_id) for hit in index.search_text([query], 100)[0]]
     cosines = both._vectors.matrix.astype(np.float64) @ encoder.encode_texts([query])[0].astype(np.float64)
     looked = np.lexsort((np.arange(12), -np.round(cosines, 5))).tolist()
     expected = fuse([read, looked])
     hits = both.search_text([query], 7)[0]
-    assert [(both._rows[hit.document_id], hit.score) for hit in hits] == expected[:7]
+    assert [(both._tables.row(hit.document_id), hit.score) for hit in hits] == expected[:7]
     assert all(hit.picture_id == f"{hit.document_id}#0" for hit in hits)
     assert len(both.search_text(["zebra"], 5)[0]) == 5  # no word is known, and still it looks like something
 

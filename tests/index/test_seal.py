@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from index import KnowledgeIndex, load_encoder, seal
 from index.errors import EncoderError, IntegrityError
 from index.knowledge import REQUIRED
+from index.tables import DOCUMENTS, Tables, TableWriter, documents_schema
 from tests.conftest import make_encoder
 
 FILES = (*REQUIRED, "manifest.json", "report.json")
@@ -88,11 +89,11 @@ def test_what_is_no_index_is_named(tmp_path, tiny_source, encoder):
         refused(tmp_path, encoder, "manifest.json is truncated or altered")
 
 
-@pytest.mark.parametrize("version", [2, 99, 0, "1", None, 1.5])
+@pytest.mark.parametrize("version", [3, 99, 1, 0, "2", None, 1.5])
 def test_another_format_version_is_refused(copy, encoder, version):
     rewrite(copy, lambda content: content.update(version=version))
-    remedy = "update glance-or-gaze" if isinstance(version, int) and version > 1 else "build the index again"
-    refused(copy, encoder, f"format version {version}, this program reads 1", remedy)
+    remedy = "update glance-or-gaze" if isinstance(version, int) and version > 2 else "build the index again"
+    refused(copy, encoder, f"format version {version}, this program reads 2", remedy)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +127,12 @@ def test_a_manifest_that_claims_another_content_is_refused(copy, encoder, field)
 
 
 def test_other_documents_under_the_old_fingerprint_are_refused(copy, encoder):
-    import pyarrow as pa
-    import pyarrow.parquet as parquet
-
-    table = parquet.read_table(copy / "documents.parquet").to_pydict()
-    table["text"][3] = "The answer is 42."
-    parquet.write_table(pa.table(table), copy / "documents.parquet")
-    refused(copy, encoder, "documents.parquet")
-    reseal(copy, "documents.parquet")
+    with TableWriter(copy / "changed", documents_schema()) as table:
+        for number, (id, title, text) in enumerate(Tables(copy, 12, 12).documents()):
+            table.add({"id": id, "title": title, "text": "The answer is 42." if number == 3 else text})
+    (copy / "changed").replace(copy / DOCUMENTS)
+    refused(copy, encoder, DOCUMENTS)
+    reseal(copy, DOCUMENTS)
     refused(copy, encoder, "its documents are not those of its manifest")
 
 

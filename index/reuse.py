@@ -1,0 +1,93 @@
+"""Vectors of an index that is there already, by picture hash: a rebuild embeds only pictures that it has not seen.
+
+An index is taken only if its whole seal holds and the same encoder made it, in the same precision. Vectors come from
+`vectors.f32`, or from `image.faiss` where that holds them as they are (flat); both are mapped, not read.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from index import seal
+from index.encoder import Encoder
+from index.errors import EncoderError, IntegrityError
+from index.tables import Tables
+from index.vectors import _HEADER
+
+_RAW, _FLAT = "vectors.f32", "image.faiss"
+
+
+class Reuse:
+    """Vectors by picture hash (32 bytes). `reusable` makes it."""
+
+    def __init__(self, path: Path, matrix: np.ndarray, hashes: list[bytes]) -> None:
+        """Keeps what `reusable` has checked."""
+        self.path = path
+        self._matrix = matrix
+        self._rows = {digest: row for row, digest in enumerate(hashes)}
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._rows
+
+    def __getitem__(self, digest: bytes) -> np.ndarray:
+        return np.array(self._matrix[self._rows[digest]], np.float32)
+
+
+def known_vectors(out: str | Path, encoder: Encoder, named: str | Path | None = None) -> Reuse | None:
+    """Vectors to reuse in a build: those of the index that was named, else of the one to be replaced if they fit.
+
+    Raises:
+        IntegrityError: as `reusable`, of the index that was named.
+        EncoderError: likewise.
+    """
+    if named is not None:
+        return reusable(named, encoder)
+    if not (Path(out).expanduser() / seal.MANIFEST).is_file():
+        return None
+    try:
+        return reusable(out, encoder)
+    except (IntegrityError, EncoderError):  # it is to be replaced, whatever is wrong with it
+        return None
+
+
+def reusable(path: str | Path, encoder: Encoder) -> Reuse:
+    """Opens a sealed index for its vectors.
+
+    Args:
+        path: the index.
+        encoder: what the new vectors are to be made with.
+
+    Raises:
+        IntegrityError: it is damaged, no index, or holds its vectors only in a lossy form.
+        EncoderError: another encoder made it, or the same in another precision.
+    """
+    path = Path(path).expanduser()
+    manifest = seal.verify(path)
+    if manifest.encoder["fingerprint"] != encoder.fingerprint:
+        raise EncoderError(
+            f"index {path} was made with another encoder ({manifest.encoder.get('spec')}) than {encoder.spec}: its"
+            " vectors cannot be reused; leave --reuse out, or name an index of this encoder"
+        )
+    if bool(manifest.options.get("half", False)) != encoder.half:
+        kind = "half" if encoder.half else "full"
+        raise EncoderError(f"index {path} is not of {kind} precision: its vectors cannot be reused; leave --reuse out")
+    rows = int(manifest.counts["pictures"])
+    tables = Tables(path, int(manifest.counts["documents"]), rows)
+    matrix = _matrix(path, manifest, rows, encoder.dimension)
+    return Reuse(path, matrix, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])
+
+
+def _matrix(path: Path, manifest: seal.Manifest, rows: int, dimension: int) -> np.ndarray:
+    if not rows:
+        return np.zeros((0, dimension), np.float32)
+    name, offset = (_RAW, 0) if _RAW in manifest.files else (_FLAT, _HEADER.size)
+    file = path / name
+    flat = name == _RAW or file.open("rb").read(4) == b"IxFI"
+    if not flat or file.stat().st_size != offset + 4 * rows * dimension:
+        raise IntegrityError(f"index {path}: its vectors cannot be reused ({name} holds others); leave --reuse out")
+    return np.memmap(file, "<f4", "r", offset=offset, shape=(rows, dimension))

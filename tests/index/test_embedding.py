@@ -1,0 +1,351 @@
+"""The pass over a source: what overlaps ends together, and nothing is embedded twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from index import KnowledgeIndex, build_index, load_encoder
+from index.decoding import Allowance, Writing, ahead
+from index.embedding import _Batches
+from index.encoder import LEAST, Encoder
+from index.errors import EncoderError, GoGError, IntegrityError
+from index.working import working_folder
+from tests.conftest import draw, make_encoder, tiny_rows, write_source
+from tests.index.test_build import contents
+
+
+@pytest.fixture(scope="module")
+def encoder(tiny_encoder):
+    return load_encoder(tiny_encoder)
+
+
+def origins(path: Path) -> dict[str, int]:
+    return json.loads((path / "report.json").read_text())["vectors"]
+
+
+def threads() -> set[str]:
+    return {each.name for each in threading.enumerate() if each.name.startswith(("decode", "read", "write"))}
+
+
+class Stopped(Exception):
+    """Stands for a kill."""
+
+
+class Counting:
+    """An encoder's `encode_inputs` that counts pictures, and stops after a while."""
+
+    def __init__(self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch, stop: int | None = None) -> None:
+        self.pictures, self.stop, self.original = 0, stop, encoder.encode_inputs
+        monkeypatch.setattr(encoder, "encode_inputs", self)
+
+    def __call__(self, inputs: np.ndarray, batch_size: int = 64) -> np.ndarray:
+        if self.stop is not None and self.pictures >= self.stop:
+            raise Stopped
+        self.pictures += len(inputs)
+        return self.original(inputs, batch_size)
+
+
+def test_order_is_kept_whoever_is_slow_and_at_most_depth_wait():
+    running, most, lock = 0, 0, threading.Lock()
+
+    def job(number: int):
+        def work() -> int:
+            nonlocal running, most
+            with lock:
+                running += 1
+                most = max(most, running)
+            time.sleep(0.001 * (number * 7 % 5))
+            with lock:
+                running -= 1
+            return number
+
+        return work
+
+    taken = []
+
+    def jobs():
+        for number in range(100):
+            taken.append(number)
+            yield job(number) if number % 3 else number
+
+    results = ahead(jobs(), 4, 10)
+    assert next(results) == 0
+    time.sleep(0.1)
+    assert len(taken) <= 10 + 4
+    assert list(results) == list(range(1, 100)) and 1 < most <= 4 and not threads()
+
+
+@pytest.mark.parametrize("where", ["items", "job", "consumer"])
+def test_an_error_of_any_stage_reaches_the_caller_and_ends_all_threads(where):
+    def items():
+        yield 1
+        yield lambda: 1 / 0 if where == "job" else 2
+        if where == "items":
+            raise KeyError("items")
+        yield from range(1000)
+
+    expected = {"items": KeyError, "job": ZeroDivisionError, "consumer": KeyboardInterrupt}[where]
+    results = ahead(items(), 2, 4)
+    with pytest.raises(expected):
+        for _ in results:
+            if where == "consumer":
+                raise KeyboardInterrupt
+    results.close()
+    assert not threads()
+
+
+def test_a_writer_that_fails_is_heard_and_never_blocks():
+    written = []
+
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"), Writing(depth=1) as write:
+        write(lambda: written.append(1))
+        write(fail)
+        for _ in range(50):
+            write(lambda: written.append(2))
+    assert written == [1] and not threads()
+
+
+def test_an_allowance_is_shared_and_more_than_all_of_it_goes_to_one_alone():
+    allowance, held, most, lock = Allowance(100), 0, [], threading.Lock()
+
+    def work(pixels: int) -> None:
+        nonlocal held
+        with allowance.taking() as take:
+            take(pixels)
+            with lock:
+                held += pixels
+                most.append((held, pixels))
+            time.sleep(0.002)
+            with lock:
+                held -= pixels
+
+    workers = [threading.Thread(target=work, args=(pixels,)) for pixels in [60, 30, 250, 10, 100, 60] * 4]
+    for each in workers:
+        each.start()
+    for each in workers:
+        each.join(timeout=30)
+    assert len(most) == 24 and all(total <= 100 or total == pixels for total, pixels in most)
+
+
+def test_a_vector_is_the_same_to_the_bit_in_every_batch(encoder, rng):
+    pictures = np.stack([encoder.preprocess.array(draw(number)) for number in range(12)] * 6)
+    whole = encoder.encode_inputs(pictures, 64)
+    assert (whole[:12] == whole[60:]).all()
+    for size in (LEAST, 33, 64):
+        for start in (0, 5, 47):
+            part = encoder.encode_inputs(pictures[start : start + size], 64)
+            assert (part == whole[start : start + size]).all(), (size, start)
+    order = rng.permutation(len(pictures))
+    assert (encoder.encode_inputs(pictures[order], 64) == whole[order]).all()
+    assert (encoder.encode_inputs(pictures[7:8], 64) == whole[7:8]).all()
+    assert np.abs(encoder.encode_inputs(pictures[7:8], 1) - whole[7]).max() < 1e-5
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
+def test_batches_halve_where_memory_runs_out(encoder, monkeypatch, error):
+    sizes, original = [], encoder.encode_inputs
+
+    def small(inputs: np.ndarray, batch_size: int) -> np.ndarray:
+        sizes.append(len(inputs))
+        if len(inputs) > 20:
+            raise error
+        return original(inputs, batch_size)
+
+    inputs = [encoder.preprocess.array(draw(number % 12)) for number in range(70)]
+    expected = original(np.stack(inputs), 64)
+    monkeypatch.setattr(encoder, "encode_inputs", small)
+    batches = _Batches(encoder, 64)
+    assert (batches(inputs) == expected).all() and batches.size == 16
+    assert sizes == [64, 32, 16, 16, 16, 16, 6]
+
+    def never(inputs: np.ndarray, batch_size: int) -> np.ndarray:
+        raise error
+
+    monkeypatch.setattr(encoder, "encode_inputs", never)
+    with pytest.raises(type(error)):
+        batches(inputs)
+    monkeypatch.setattr(encoder, "encode_inputs", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        _Batches(encoder, 64)(inputs)
+
+
+def test_half_precision_needs_a_gpu_and_is_an_option_of_the_index(tiny_encoder, encoder, monkeypatch):
+    from index.build import index_options
+
+    with pytest.raises(EncoderError, match="half precision on a GPU only; name one by --device"):
+        load_encoder(tiny_encoder, half=True)
+    before = index_options(encoder)
+    assert "half" not in before
+    monkeypatch.setattr(encoder, "half", True)
+    assert index_options(encoder) == {**before, "half": True}
+    # The same code as on a GPU; CPUs only have another half.
+    inputs = np.stack([encoder.preprocess.array(draw(number)) for number in range(12)])
+    with monkeypatch.context() as patch:
+        patch.setattr("torch.float16", torch.bfloat16)
+        halves = encoder.encode_inputs(inputs)
+    monkeypatch.setattr(encoder, "half", False)
+    wholes = encoder.encode_inputs(inputs)
+    assert halves.dtype == np.float32 and 0 < np.abs(halves - wholes).max() < 0.05
+
+
+def many(folder: Path, count: int = 60) -> Path:
+    """Documents of no, one or three pictures; some pictures come twice."""
+    rows, pictures = [], {}
+    for number in range(count):
+        names = [f"{number}-{place}.png" for place in range((0, 1, 3)[number % 3])]
+        for place, name in enumerate(names):
+            colour = (number * 3 + place) % (count * 2)
+            pictures[name] = draw(colour % 12, (40 + colour // 12, 30))
+        rows.append({"id": f"{(number * 37) % count:03d}", "title": f"T{number}", "file_names": names})
+    return write_source(folder, rows, pictures)
+
+
+@pytest.mark.parametrize("stop", [0, 16, 48])
+def test_a_build_goes_on_where_it_broke_off_and_nothing_is_embedded_twice(encoder, tmp_path, monkeypatch, capsys, stop):
+    monkeypatch.setattr("index.embedding._ROWS", 5)
+    source, out = many(tmp_path / "s"), tmp_path / "out"
+    scratch = build_index(source, tmp_path / "scratch", encoder, batch_size=16, progress=False)
+    total = origins(scratch)["embedded"]
+    with monkeypatch.context() as patch:
+        first = Counting(encoder, patch, stop)
+        with pytest.raises(Stopped):
+            build_index(source, out, encoder, batch_size=16, progress=False)
+    assert not out.exists() and working_folder(out).exists() == bool(stop) and not threads()
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        second = Counting(encoder, patch)
+        build_index(source, out, encoder, batch_size=16)
+    assert first.pictures == stop and first.pictures + second.pictures == total
+    assert origins(out) == {"embedded": total - stop, "reused": 0, "resumed": stop}
+    told = capsys.readouterr().err
+    assert not stop or "going on with a build that broke off: " in told and f"{stop} pictures are done" in told
+    assert contents(out) == contents(scratch) and not working_folder(out).exists()
+
+
+@pytest.mark.parametrize("change", ["torn", "flipped", "encoder", "source", "picture", "start over", "garbage"])
+def test_what_does_not_belong_is_not_gone_on_from(encoder, tmp_path, monkeypatch, change):
+    monkeypatch.setattr("index.embedding._ROWS", 5)
+    source, out = many(tmp_path / "s"), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        Counting(encoder, patch, 48)
+        with pytest.raises(Stopped):
+            build_index(source, out, encoder, batch_size=16, progress=False)
+    work, used = working_folder(out), encoder
+    vectors = work / "vectors.blocks"
+    data, expected = vectors.read_bytes(), 48
+    if change == "torn":
+        vectors.write_bytes(data[:-7])
+        expected = 32
+    elif change == "flipped":
+        place = len(data) // 2
+        vectors.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        expected = 16
+    elif change == "encoder":
+        used, expected = load_encoder(make_encoder(tmp_path / "other", seed=3)), 0
+    elif change == "source":
+        row = json.dumps({"id": "new", "title": "New", "file_names": ["59-0.png"]})
+        draw(5, (99, 20)).save(source / "59-0.png")
+        with (source / "metadata.jsonl").open("a") as file:
+            file.write(row + "\n")
+    elif change == "picture":
+        draw(7, (98, 20)).save(source / "1-0.png")  # another document shows the old one too
+    elif change == "start over":
+        expected = 0
+    else:
+        for name in ("vectors.blocks", "rows.blocks", "plan.json"):
+            (work / name).write_bytes(b"\x00garbage" * 50)
+        expected = 0
+    build_index(source, out, used, batch_size=16, progress=False, resume=change != "start over")
+    scratch = build_index(source, tmp_path / "scratch", used, batch_size=16, progress=False)
+    assert contents(out) == contents(scratch)
+    assert origins(out)["resumed"] == expected
+    assert origins(out)["resumed"] + origins(out)["embedded"] == origins(scratch)["embedded"]
+    assert not working_folder(out).exists()
+
+
+def test_adding_and_removing_documents_embeds_only_what_is_new(encoder, tmp_path, monkeypatch):
+    rows = tiny_rows()
+    pictures = {row["file_name"]: draw(number) for number, row in enumerate(rows)}
+    old = build_index(write_source(tmp_path / "old", rows[:9], pictures), tmp_path / "out", encoder, progress=False)
+    fresh = write_source(tmp_path / "new", rows[2:], pictures)
+    scratch = build_index(fresh, tmp_path / "scratch", encoder, progress=False)
+    with monkeypatch.context() as patch:
+        counting = Counting(encoder, patch)
+        named = build_index(fresh, tmp_path / "named", encoder, progress=False, reuse=old)
+        assert counting.pictures == 3 and origins(named) == {"embedded": 3, "reused": 7, "resumed": 0}
+        build_index(fresh, old, encoder, progress=False, force=True)
+        assert counting.pictures == 6 and origins(old) == {"embedded": 3, "reused": 7, "resumed": 0}
+    assert contents(old) == contents(named) == contents(scratch)
+    other = load_encoder(make_encoder(tmp_path / "other", seed=3))
+    with pytest.raises(EncoderError, match="was made with another encoder .*; leave --reuse out"):
+        build_index(fresh, tmp_path / "x", other, progress=False, reuse=old)
+    build_index(fresh, old, other, progress=False, force=True)
+    assert origins(old) == {"embedded": 10, "reused": 0, "resumed": 0}
+    (scratch / "image.faiss").write_bytes(b"damaged")
+    with pytest.raises(IntegrityError, match="image.faiss has 7 bytes"):
+        build_index(fresh, tmp_path / "x", encoder, progress=False, reuse=scratch)
+    build_index(fresh, scratch, encoder, progress=False, force=True)
+    assert origins(scratch)["embedded"] == 10 and not (tmp_path / "x").exists()
+
+
+def test_of_two_builders_of_one_target_the_second_is_refused(tiny_source, encoder, tmp_path, monkeypatch):
+    out, refused = tmp_path / "out", []
+    original = encoder.encode_inputs
+
+    def meanwhile(inputs: np.ndarray, batch_size: int) -> np.ndarray:
+        with pytest.raises(IntegrityError, match="another process is building"):
+            build_index(tiny_source, out, load_encoder(encoder.spec), progress=False)
+        refused.append(1)
+        return original(inputs, batch_size)
+
+    monkeypatch.setattr(encoder, "encode_inputs", meanwhile)
+    build_index(tiny_source, out, encoder, progress=False)
+    assert refused == [1] and len(KnowledgeIndex.open(out, load_encoder(encoder.spec))) == 12
+
+
+def test_without_a_way_to_exchange_folders_a_kill_between_renames_is_mended(
+    tiny_source, tiny_index, encoder, tmp_path, monkeypatch
+):
+    import os
+    import shutil
+
+    out = shutil.copytree(tiny_index, tmp_path / "out")
+    before, real = contents(out), os.rename
+    monkeypatch.setattr("index.working.exchange", lambda *_: False)
+
+    def killed(source: Path, target: Path) -> None:
+        if Path(target) == out:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.rename", killed)
+        build_index(tiny_source, out, encoder, progress=False, force=True)
+    assert not out.exists() and (working_folder(out) / "old").is_dir()
+    with pytest.raises(IntegrityError, match="already holds an index; add --force"):
+        build_index(tiny_source, out, encoder, progress=False)
+    assert contents(out) == before
+    build_index(tiny_source, out, encoder, progress=False, force=True)
+    assert contents(out) == before and [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_full_disk_is_a_clear_error_and_what_is_done_stays(tiny_source, encoder, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("index.store.Store.add_rows", full)
+        with pytest.raises(GoGError, match="No space left on device; free the disk .* the same command goes on"):
+            build_index(tiny_source, tmp_path / "out", encoder, progress=False)
+    build_index(tiny_source, tmp_path / "out", encoder, progress=False)
+    assert origins(tmp_path / "out") == {"embedded": 0, "reused": 0, "resumed": 12}
