@@ -42,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="pictures at once (default: 64)")
     options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
     options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
+    options.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: decode and embed on a Ray cluster, that of RAY_ADDRESS or one of this machine (extra: ray)",
+    )
     options.add_argument("--half", action="store_true", help="embed in half precision, on a GPU (other vectors)")
     options.add_argument("--reuse", metavar="DIR", help="an index by the same encoder: embed only what it lacks")
     options.add_argument("--no-resume", action="store_true", help="start over where a build broke off")
@@ -88,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         half=options.half,
         resume=not options.no_resume,
         reuse=options.reuse,
+        engine=options.engine,
     )
     report = json.loads((path / "report.json").read_text(encoding="utf-8"))
     for skipped in report["skipped"] if options.quiet else ():
@@ -96,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = "" if recall["picture"] is None else f"; {recall['picture']:.1%} of pictures find their own document first"
     print(f"{kept['documents']} documents, {kept['pictures']} pictures, {len(report['skipped'])} skipped{found}")
     shown = [f"{count:,} {how}" for how, count in report["vectors"].items() if count]
-    print(f"different pictures: {', '.join(shown) or 'none'}")
+    print(f"vectors: {', '.join(shown) or 'none'}")
     print(f"fingerprint {report['fingerprint']}")
     print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
     return 0

@@ -20,6 +20,7 @@ import numpy as np
 from index import seal
 from index.embedding import RAW, THUMBNAIL_SIDE, Embedded, embed
 from index.encoder import Encoder, load_encoder
+from index.errors import SourceError
 from index.knowledge import TEXT, VECTORS
 from index.records import Source, read_source
 from index.reuse import known_vectors
@@ -29,6 +30,7 @@ from index.vectors import Vectors
 from index.working import building
 
 MEASURED = 1000
+ENGINES = ("local", "ray")
 
 
 def build_index(
@@ -43,6 +45,7 @@ def build_index(
     half: bool = False,
     resume: bool = True,
     reuse: str | Path | None = None,
+    engine: str = "local",
 ) -> Path:
     """Builds and seals an index.
 
@@ -58,6 +61,7 @@ def build_index(
         half: embed in half precision, on a GPU; an option of the index, for its vectors are other ones.
         resume: go on from what a build that broke off has left beside `out`, and leave the same if this one does.
         reuse: a sealed index by the same encoder, whose vectors are not computed again; one at `out` is used anyway.
+        engine: `local`: threads of this process decode; `ray`: a cluster decodes and embeds (see `index.ray_engine`).
 
     Returns:
         `out`.
@@ -67,6 +71,8 @@ def build_index(
         EncoderError: the encoder cannot be loaded.
         IntegrityError: `out` is taken.
     """
+    if engine not in ENGINES:
+        raise SourceError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
     out = Path(out).expanduser()
     seal.check_target(out, force)
     started = time.perf_counter()
@@ -79,7 +85,9 @@ def build_index(
 
     with building(out, force, resume) as (folder, work):
         embedded = _timed(
-            seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of)
+            seconds,
+            "embed",
+            lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of, None, engine),
         )
         tables = Tables(folder, embedded.documents, len(embedded.owners))
         vectors, text = _timed(seconds, "index", lambda: _index(embedded, tables, folder))
