@@ -136,16 +136,25 @@ def serve_on_ray(
 
 
 def start_ray() -> None:
-    """Joins the cluster that `RAY_ADDRESS` names, or starts a Ray of its own on this machine."""
+    """Joins the cluster that `RAY_ADDRESS` names, or starts a Ray of its own on this machine.
+
+    Raises:
+        ServiceError: there is no such cluster, or Ray does not start.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "180")  # a busy machine needs more than Ray's 30
     import ray
 
     if ray.is_initialized():
         return
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(log_to_driver=False)
-    else:
-        ray.init(include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+    address = os.environ.get("RAY_ADDRESS")
+    own = {} if address else {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    try:
+        ray.init(log_to_driver=False, **own)
+    except Exception as error:  # Ray raises plain ones here
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        where = f"the Ray cluster at {address} cannot be joined" if address else "Ray does not start"
+        raise ServiceError(f"{where} ({reason}); see RAY_ADDRESS and Ray's log in /tmp/ray") from None
 
 
 def _stop_ray() -> None:
