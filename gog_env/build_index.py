@@ -50,6 +50,12 @@ def parser() -> argparse.ArgumentParser:
     kinds = ("auto", "flat", "ivf-sq8", "ivf-pq", "hnsw")
     options.add_argument("--kind", choices=kinds, default="auto", help="vector index (default: as the budgets say)")
     options.add_argument("--nprobe", type=_positive, metavar="N", help="lists to probe (default: as the time allows)")
+    options.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: decode and embed on a Ray cluster, that of RAY_ADDRESS or one of this machine (extra: ray)",
+    )
     options.add_argument("--half", action="store_true", help="embed in half precision, on a GPU (other vectors)")
     options.add_argument("--reuse", metavar="DIR", help="an index by the same encoder: embed only what it lacks")
     options.add_argument("--no-resume", action="store_true", help="start over where a build broke off")
@@ -102,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         half=options.half,
         resume=not options.no_resume,
         reuse=options.reuse,
+        engine=options.engine,
     )
     report = json.loads((path / "report.json").read_text(encoding="utf-8"))
     for skipped in report["skipped"] if options.quiet else ():
@@ -115,8 +122,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if vectors["recall@10"] is not None:
         reached = f"recall@10 {vectors['recall@10']:.3f}, {vectors['query_ms']['median']:.2f} ms a query on one core"
         print(f"vectors: {vectors['options']['kind']}, {reached}")
-    shown = [f"{count:,} {how}" for how, count in report["vectors"].items() if count]
-    print(f"different pictures: {', '.join(shown) or 'none'}")
     print(f"fingerprint {report['fingerprint']}")
     print(f"index written to {path} in {sum(report['seconds'].values()):.1f} s")
     return 0

@@ -22,6 +22,7 @@ from index import seal
 from index.choose import FLAT_OPTIONS, Budget, Plan, choose
 from index.embedding import THUMBNAIL_SIDE, Embedded, embed
 from index.encoder import Encoder, load_encoder
+from index.errors import SourceError
 from index.kinds import write_vectors
 from index.knowledge import TEXT
 from index.measure import Measured, demand, facts, measure, peak_bytes
@@ -33,6 +34,7 @@ from index.vectors import VECTORS, Vectors
 from index.working import building
 
 MEASURED = 1000
+ENGINES = ("local", "ray")
 
 
 def build_index(
@@ -48,6 +50,7 @@ def build_index(
     half: bool = False,
     resume: bool = True,
     reuse: str | Path | None = None,
+    engine: str = "local",
 ) -> Path:
     """Builds and seals an index.
 
@@ -64,6 +67,7 @@ def build_index(
         half: embed in half precision, on a GPU; an option of the index, for its vectors are other ones.
         resume: go on from what a build that broke off has left beside `out`, and leave the same if this one does.
         reuse: a sealed index by the same encoder, whose vectors are not computed again; one at `out` is used anyway.
+        engine: `local`: threads of this process decode; `ray`: a cluster decodes and embeds (see `index.ray_engine`).
 
     Returns:
         `out`.
@@ -74,6 +78,8 @@ def build_index(
         IntegrityError: `out` is taken.
         BudgetError: no vector index stays within the budget, or the one that was built finds too little.
     """
+    if engine not in ENGINES:
+        raise SourceError(f"there is no engine {engine!r}; choose {' or '.join(ENGINES)}")
     budget = budget or Budget()
     out = Path(out).expanduser()
     seal.check_target(out, force)
@@ -90,7 +96,9 @@ def build_index(
 
     with building(out, force, resume) as (folder, work):
         embedded = _timed(
-            seconds, "embed", lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of)
+            seconds,
+            "embed",
+            lambda: embed(source, encoder, folder, batch_size, progress, work, vectors_of, None, engine),
         )
         about = {"source": str(source.path), "batch_size": batch_size}
         finish(folder, embedded, encoder, budget, about, seconds)

@@ -53,6 +53,7 @@ def embed(
     work: Path | None = None,
     reuse: Reuse | None = None,
     threads: int | None = None,
+    engine: str = "local",
 ) -> Embedded:
     """Reads and embeds a source into a folder.
 
@@ -65,6 +66,7 @@ def embed(
         work: a working folder, to go on from what lies in it; None is a passing one.
         reuse: vectors that are known already.
         threads: how many decode; None is one a core, at most 16.
+        engine: `local`, or `ray` (see `index.ray_engine`), which leaves the same.
 
     Raises:
         SourceError: the source cannot be read.
@@ -78,8 +80,13 @@ def embed(
         if progress and (store.rows_found or store.found):
             done = f"{store.rows_found:,} of {len(source):,} documents and {store.found:,} pictures are done"
             print(f"going on with a build that broke off: {done}", file=sys.stderr)
-        threads = threads or min(16, os.cpu_count() or 1)
-        _fill(store, source, _Batches(encoder, batch_size), progress, reuse, threads)
+        if engine == "ray":
+            from index.ray_engine import fill_on_ray
+
+            fill_on_ray(store, source, encoder, batch_size, progress, reuse)
+        else:
+            threads = threads or min(16, os.cpu_count() or 1)
+            _fill(store, source, Batches(encoder, batch_size), progress, reuse, threads)
         return gather(store, source, folder, encoder.dimension)
 
 
@@ -93,7 +100,7 @@ def _plan(encoder: Encoder) -> dict[str, Any]:
     }
 
 
-class _Batches:
+class Batches:
     """Runs the encoder; where memory runs out, in smaller batches from then on."""
 
     def __init__(self, encoder: Encoder, size: int) -> None:
@@ -151,7 +158,7 @@ class _Row:
         return {"row": self.row, "token": self.token, **texts, "pictures": self.pictures, "skipped": self.skipped}
 
 
-def _fill(store: Store, source: Source, batches: _Batches, progress: bool, reuse: Reuse | None, threads: int) -> None:
+def _fill(store: Store, source: Source, batches: Batches, progress: bool, reuse: Reuse | None, threads: int) -> None:
     """One pass over the source: afterwards the store holds every row and every vector."""
     from tqdm import tqdm
 
@@ -234,7 +241,7 @@ def _fill(store: Store, source: Source, batches: _Batches, progress: bool, reuse
 def _events(source: Source, store: Store, encoder: Encoder, known: Any) -> Iterator[Any]:
     """For each document that is not done a `_Row` and its pictures' jobs; None at the end of each."""
     for row, document in source.arrivals():
-        token = _token(document)
+        token = token_of(document)
         if not store.finished(row, token):
             yield _Row(row, token, document)
             for reference in document.pictures:
@@ -259,7 +266,7 @@ def _until_none(first: Any, events: Iterator[Any]) -> Iterator[Any]:
         yield event
 
 
-def _token(document: Document) -> bytes:
+def token_of(document: Document) -> bytes:
     """Names what a row is made from, without reading its pictures: texts, and what the disk says of picture files."""
     content: list[Any] = [document.id, document.title, document.text]
     for reference in document.pictures:

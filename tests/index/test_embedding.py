@@ -13,7 +13,7 @@ import torch
 
 from index import KnowledgeIndex, build_index, load_encoder
 from index.decoding import Allowance, Writing, ahead
-from index.embedding import _Batches
+from index.embedding import Batches
 from index.encoder import Encoder
 from index.errors import EncoderError, GoGError, IntegrityError
 from index.working import working_folder
@@ -163,7 +163,7 @@ def test_batches_halve_where_memory_runs_out(encoder, monkeypatch, error):
     inputs = [encoder.preprocess.array(draw(number % 12)) for number in range(70)]
     expected = original(np.stack(inputs))
     monkeypatch.setattr(encoder, "encode_inputs", small)
-    batches = _Batches(encoder, 64)
+    batches = Batches(encoder, 64)
     assert (batches(inputs) == expected).all() and batches.size == 16
     assert sizes == [64, 32, 16, 16, 16, 16, 6]
 
@@ -175,7 +175,7 @@ def test_batches_halve_where_memory_runs_out(encoder, monkeypatch, error):
         batches(inputs)
     monkeypatch.setattr(encoder, "encode_inputs", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        _Batches(encoder, 64)(inputs)
+        Batches(encoder, 64)(inputs)
 
 
 def test_half_precision_needs_a_gpu_and_is_an_option_of_the_index(tiny_encoder, encoder, monkeypatch):
