@@ -77,7 +77,10 @@ BENCHMARKS = (
         "build_speed", "building against decoding and encoding alone", (), ("--pictures", "64", "--parts", "2")
     ),
     Benchmark("tamper", "damaged and hostile indexes: how many are noticed", (), ("--quick",)),
-    Benchmark("fuzz_episodes", "hostile model outputs, boxes and documents in episodes"),
+    Benchmark(
+        "fuzz_episodes", "hostile model outputs, boxes and documents in episodes", (),
+        ("--boxes", "500", "--outputs", "500", "--documents", "6"),
+    ),
     Benchmark(
         "kill_builds", "builders killed at random moments, full and read-only disks", (),
         ("--kills", "3", "--fills", "2", "--documents", "40", "--side", "64", "--batch-size", "8"),
@@ -111,7 +114,7 @@ def run_all(
         For each `name`, `status` (`ok`, `failed`, `left out`), `minutes` and `file` (None where none was written).
     """
     out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for benchmark in chosen:
         if benchmark.needs_atlas and not (atlas / "kb").is_dir():
             rows.append({"name": benchmark.name, "status": "left out", "minutes": None, "file": None})

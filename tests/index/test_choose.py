@@ -121,4 +121,8 @@ def test_a_build_obeys_and_refuses_and_says_what_it_reached(tiny_encoder, tmp_pa
         build_index(
             source, tmp_path / "no", encoder, progress=False, budget=Budget(kind="ivf-pq", nprobe=1, recall=1.0)
         )
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["flat", "ivf", "s"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == [".no.building", "flat", "ivf", "s"]
+    again = build_index(source, tmp_path / "no", encoder, progress=False)  # another kind, and nothing embedded twice
+    origins = json.loads((again / "report.json").read_text())["vectors"]
+    assert origins["embedded"] == 0 and origins["resumed"] > 0
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["flat", "ivf", "no", "s"]
