@@ -4,9 +4,11 @@
   fit is told to come back (`Full`): a queue that grows under load only makes everybody late.
 - Nobody waits for company: a batch is what has gathered while the last one was searched, so that an idle server
   answers at once and a busy one works in batches as large as the load.
-- `exact` (the default) embeds each request by itself, as the index does for a caller of its own, and gives the very
-  same floats. Otherwise all pictures of a batch go through the encoder in one pass, which a GPU needs to be busy;
-  scores then move with the company by up to 1e-5. A request that fails in company is tried by itself, and fails alone.
+- `exact` (the default) gives every caller the very floats that the index would give it alone: pictures of all requests
+  of a batch go through the encoder in one pass where a vector does not depend on its batch (a ViT on a CPU, see
+  `index.invariant`), else each request by itself. Without `exact` they always go together, which a GPU needs to be
+  busy; scores then move with the company by up to 1e-5. A request that fails in company is tried by itself, and fails
+  alone.
 - A request is answered by the index that it came with, whole; what is served may be exchanged meanwhile.
 """
 
@@ -58,7 +60,7 @@ class Batcher:
         """Starts no thread and no task before the first search.
 
         Args:
-            exact: embed each request by itself.
+            exact: give the floats that each request would get alone.
             batch: pictures and queries that are searched at once; a request that has more is a batch of its own.
             waiting: pictures and queries that may wait.
             seen: is told the size of every batch, in the searching thread.
@@ -128,7 +130,8 @@ class Batcher:
     def _run(self, batch: list[_Job]) -> list[list[list[Hit]] | Exception]:
         groups: dict[Any, list[int]] = {}
         for place, job in enumerate(batch):
-            groups.setdefault(place if self._exact else (id(job.index), job.kind, job.k), []).append(place)
+            alone = self._exact and not _joins(job)
+            groups.setdefault(place if alone else (id(job.index), job.kind, job.k), []).append(place)
         for kind in ("image", "text"):
             if size := sum(len(job.items) for job in batch if job.kind == kind):
                 self._seen(kind, size)
@@ -136,6 +139,11 @@ class Batcher:
         for places in groups.values():
             answers.update(zip(places, _answers([batch[place] for place in places]), strict=True))
         return [answers[place] for place in range(len(batch))]
+
+
+def _joins(job: _Job) -> bool:
+    """True where company does not change a bit of the answer."""
+    return job.kind == "image" and bool(getattr(getattr(job.index, "encoder", None), "batch_invariant", False))
 
 
 def _answers(jobs: Sequence[_Job]) -> list[list[list[Hit]] | Exception]:

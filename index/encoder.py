@@ -92,6 +92,11 @@ class Encoder:
         self._features = Features(self.model)
 
     @property
+    def batch_invariant(self) -> bool:
+        """True where a picture's vector is the same to the bit whatever else is embedded with it."""
+        return self._features.holds and self.device.type == "cpu" and not self.half
+
+    @property
     def dimension(self) -> int:
         """Length of a vector."""
         return int(self.model_cfg["embed_dim"])

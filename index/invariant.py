@@ -35,14 +35,15 @@ class Features:
         self._model = model
         self._state = threading.local()  # other threads' batches pass the hook untouched
         norm = _norm_before_projection(model)
-        self._single = norm is not None
+        #: Whether rows are the same to the bit in any batch, on a CPU in full precision.
+        self.holds = norm is not None
         if norm is not None:
             norm.register_forward_hook(self._repeat)
 
     def __call__(self, batch: torch.Tensor) -> torch.Tensor:
         """Features (pictures, dimension) of a batch (pictures, 3, height, width)."""
         rows = len(batch)
-        if rows == 1 and self._single:
+        if rows == 1 and self.holds:
             self._state.alone = True
             try:
                 return self._model.encode_image(batch)[:1]  # type: ignore[operator]

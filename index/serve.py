@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--together",
         action="store_true",
-        help="embed the pictures of several requests in one pass: faster on a GPU; scores move by up to 1e-5 with it",
+        help="embed pictures of several requests in one pass on a GPU too: faster; scores move by up to 1e-5 with it",
     )
     options.add_argument("--batch", type=_positive, default=64, metavar="N", help="searched at once (default: 64)")
     options.add_argument("--waiting", type=_positive, default=1024, metavar="N", help="may wait (default: 1024)")

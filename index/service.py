@@ -53,7 +53,7 @@ class Settings:
 
     Attributes:
         token: what a caller's `Authorization: Bearer` must carry; None asks for nothing.
-        exact: embed each request by itself (see `index.batching`).
+        exact: give the floats that each request would get alone (see `index.batching`).
         batch: pictures and queries that are searched at once.
         waiting: pictures and queries that may wait.
         held: bytes of bodies that may be in memory at once.

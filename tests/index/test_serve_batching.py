@@ -122,6 +122,25 @@ def test_together_gives_what_each_would_get_alone(tiny_index, rng):
             assert all(abs(scores[hit.document_id] - hit.score) <= 1.5e-5 for hit in one) and len(one) == 12
 
 
+def test_what_does_not_depend_on_its_batch_is_embedded_together_and_stays_exact(tiny_index, rng, monkeypatch):
+    index = KnowledgeIndex.open(tiny_index, cache_bytes=0)
+    requests = [
+        [Image.fromarray(rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)) for _ in range(count)]
+        for count in (1, 3, 2, 7)
+    ]
+    expected = [index.search_image(one, 12) for one in requests]
+    sizes, encode = [], index.encoder.encode_images
+    monkeypatch.setattr(index.encoder, "encode_images", lambda shown: sizes.append(len(shown)) or encode(shown))
+    assert index.encoder.batch_invariant
+    batcher = Batcher()
+
+    async def ask() -> list[list[list[Hit]]]:
+        return await asyncio.gather(*(batcher.search(index, "image", one, 12, 60) for one in requests))
+
+    assert asyncio.run(ask()) == expected
+    assert sum(sizes) == 13 and len(sizes) < len(requests)
+
+
 def test_a_closed_one_says_so():
     batcher = Batcher()
     batcher.close()
