@@ -80,9 +80,8 @@ def look_into(
     if documents and pictures:
         found.pictures = pictures.rows
         yield from _rows(documents, pictures, manifest)
-    owners = pictures.numbers(1) if pictures else np.zeros(manifest.counts["pictures"], np.int64)
-    if all(name in usable for name in required if name in (VECTORS, RAW)):
-        yield from _vectors(path, manifest, owners)
+    if pictures and all(name in usable for name in required if name in (VECTORS, RAW)):
+        yield from _vectors(path, manifest, pictures.numbers(1))
     if documents and all(name in usable for name in required if name.startswith(TEXT)):
         yield from _words(path, documents)
 

@@ -1,8 +1,9 @@
 """Opening a folder that may be replaced at any moment: the old one or the new one, whole, never parts of both.
 
-`index.seal` exchanges a folder by two renames and then deletes the old one. Who opens it at that moment may find no
-folder, files that disappear, or files of both. So what was opened counts only if the folder is still the same one
-afterwards; otherwise it is opened again. What fails in a folder that nobody exchanged has really failed.
+A folder is exchanged in one step or, where the system cannot, by two renames; then the old one is deleted
+(`index.working`). Who opens it at that moment may find no folder, files that disappear, or files of both. So what was
+opened counts only if the folder is still the same one afterwards; otherwise it is opened again. What fails in a folder
+that nobody exchanged has really failed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeVar
 
 from index.errors import GoGError, IntegrityError
 from index.seal import MANIFEST
+from index.working import working_folder
 
 T = TypeVar("T")
 
@@ -71,5 +73,6 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 def _exchanged(path: Path, before: tuple[int, ...] | None) -> bool:
     """True where another folder lies there now, or the old one has been moved away and its successor is on its way."""
-    moved = any(path.parent.glob(f".{glob.escape(path.name)}.*.old"))  # looked for first: then the successor comes
+    # looked for first: then the successor comes
+    moved = (working_folder(path) / "old").exists() or any(path.parent.glob(f".{glob.escape(path.name)}.*.old"))
     return _identity(path) != before or (before is None and moved)

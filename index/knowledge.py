@@ -171,9 +171,9 @@ class KnowledgeIndex:
         again = functools.partial(KnowledgeIndex.open, cache_bytes=self.embeddings.facts.limit)
         return again, (str(self.path), self.encoder.spec)  # another process checks and opens for itself
 
-    def ids(self) -> tuple[str, ...]:
-        """Ids of all documents, sorted; read from disk at every call."""
-        return self._tables.ids()
+    def ids(self, start: int = 0, stop: int | None = None) -> tuple[str, ...]:
+        """Ids of all documents, sorted, or of those from place `start` up to `stop`; read from disk at every call."""
+        return self._tables.ids(start, stop)
 
     def picture_ids(self, document_id: str) -> tuple[str, ...]:
         """Ids of a document's pictures, in the order of the source; those that could not be read are left out."""

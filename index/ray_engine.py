@@ -118,7 +118,7 @@ def _pipeline(data: Any, source: Source, encoder: Encoder, batch_size: int, plac
                 "cuda" if gpus else None,
                 batch_size,
             ),
-            batch_size=16,
+            batch_size=batch_size,
             concurrency=(1, gpus) if gpus else (1, cpus),
             num_cpus=None if gpus else 0.5,
             num_gpus=1 if gpus else None,

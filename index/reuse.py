@@ -13,6 +13,7 @@ import numpy as np
 from index import seal
 from index.encoder import Encoder
 from index.errors import EncoderError, IntegrityError
+from index.knowledge import vector_options
 from index.tables import Tables
 from index.vectors import Vectors
 
@@ -74,7 +75,10 @@ def reusable(path: str | Path, encoder: Encoder) -> Reuse:
     if bool(manifest.options.get("half", False)) != encoder.half:
         kind = "half" if encoder.half else "full"
         raise EncoderError(f"index {path} is not of {kind} precision: its vectors cannot be reused; leave --reuse out")
+    options = vector_options(manifest.options)
     rows = int(manifest.counts["pictures"])
     tables = Tables(path, int(manifest.counts["documents"]), rows)
-    vectors = Vectors.open(path, manifest.options["vectors"], tables.owners, encoder.dimension)
+    tables.check(manifest.source)
+    vectors = Vectors.open(path, options, tables.owners, encoder.dimension)
+    vectors.check(path)
     return Reuse(path, vectors, [bytes.fromhex(tables.sha256(row)) for row in range(rows)])

@@ -82,7 +82,7 @@ async def ids(service: Service, request: Request, body: bytes) -> Response:
     start = content.get("start")
     if type(start) is not int or start < 0:
         raise RequestError("start must be a whole number from 0 on")
-    ids = await asyncio.to_thread(lambda: index.ids()[start : start + 100_000])
+    ids = await asyncio.to_thread(index.ids, start, start + 100_000)
     return answer_json({"ids": ids}, headers=_of(index.fingerprint))
 
 

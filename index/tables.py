@@ -153,10 +153,13 @@ class Table:
         with self._reading():
             return batch.column(column)[row % ROWS].as_py()
 
-    def column(self, column: int) -> Iterator[Any]:
-        """All values of a column as Python objects, batch by batch."""
-        for number in range(self.batches):
-            yield from self._read_batch(number).column(column).to_pylist()
+    def column(self, column: int, start: int = 0, stop: int | None = None) -> Iterator[Any]:
+        """Values of a column as Python objects, of rows from `start` up to `stop`, batch by batch."""
+        stop = self.rows if stop is None else min(stop, self.rows)
+        for number in range(start // ROWS, -(-stop // ROWS)):
+            first = number * ROWS
+            values = self._read_batch(number).column(column)
+            yield from values[max(0, start - first) : stop - first].to_pylist()
 
     def numbers(self, column: int) -> np.ndarray:
         """A column of int64 as one array."""
@@ -166,11 +169,11 @@ class Table:
 
     def _read_batch(self, number: int) -> Any:
         with self._reading():
-            with self._lock:  # Arrow does not promise that one reader may be used by two threads
-                rows = min(ROWS, self.rows - number * ROWS)
+            rows = min(ROWS, self.rows - number * ROWS)
             offset, header, body = self._blocks[number].tolist()
             check_batch(self._bytes, offset, header, body, rows)
-            batch = self._reader.get_batch(number)
+            with self._lock:  # Arrow does not promise that one reader may be used by two threads
+                batch = self._reader.get_batch(number)
             batch.validate()  # that columns are as long as they say; what their values are, `check` looks at
             return batch
 
@@ -230,9 +233,9 @@ class Tables:
         """How many pictures there are."""
         return self._pictures.rows
 
-    def ids(self) -> tuple[str, ...]:
-        """Ids of all documents, sorted; read from the file at every call."""
-        return tuple(self._documents.column(0))
+    def ids(self, start: int = 0, stop: int | None = None) -> tuple[str, ...]:
+        """Ids of the documents from row `start` up to `stop`, sorted; read from the file at every call."""
+        return tuple(self._documents.column(0, start, stop))
 
     def id(self, row: int) -> str:
         """A document's id."""

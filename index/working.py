@@ -56,6 +56,8 @@ def building(out: str | Path, force: bool = False, resume: bool = True) -> Itera
                 index, old = folder / "index", folder / "old"
                 if not out.exists() and (old / seal.MANIFEST).is_file():  # killed between the two renames
                     os.rename(old, out)
+                elif out.exists():  # killed after them
+                    shutil.rmtree(old, ignore_errors=True)
                 seal.check_target(out, force)
                 if not resume:
                     _empty(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from index.errors import EncoderError, GoGError, IntegrityError
 from index.working import working_folder
 from tests.conftest import draw, make_encoder, tiny_rows, write_source
 from tests.index.test_build import contents
+from tests.index.test_seal import reseal
 
 
 @pytest.fixture(scope="module")
@@ -348,3 +350,24 @@ def test_a_full_disk_is_a_clear_error_and_what_is_done_stays(tiny_source, encode
             build_index(tiny_source, tmp_path / "out", encoder, progress=False)
     build_index(tiny_source, tmp_path / "out", encoder, progress=False)
     assert origins(tmp_path / "out") == {"embedded": 0, "reused": 0, "resumed": 12}
+
+
+def test_a_kill_right_after_the_exchange_blocks_nobody(tiny_source, tiny_index, encoder, tmp_path, monkeypatch):
+    out = shutil.copytree(tiny_index, tmp_path / "out")
+    monkeypatch.setattr("index.working.exchange", lambda *_: False)
+    shutil.copytree(out, working_folder(out) / "old")
+    build_index(tiny_source, out, encoder, progress=False, force=True)
+    assert contents(out) == contents(tiny_index) and [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_forged_index_is_not_reused_and_may_be_replaced(tiny_source, tiny_index, encoder, tmp_path):
+    out = shutil.copytree(tiny_index, tmp_path / "out")
+    file = out / "image.faiss"
+    data = bytearray(file.read_bytes())
+    data[-4:] = np.float32(np.nan).tobytes()
+    file.write_bytes(bytes(data))
+    reseal(out, "image.faiss")
+    with pytest.raises(IntegrityError):
+        build_index(tiny_source, tmp_path / "new", encoder, progress=False, reuse=out)
+    build_index(tiny_source, out, encoder, progress=False, force=True)
+    assert contents(out) == contents(tiny_index) and origins(out)["embedded"] == 12

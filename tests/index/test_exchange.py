@@ -18,7 +18,17 @@ from typing import Any
 
 import pytest
 
-from index import IntegrityError, KnowledgeIndex, ServiceError, build_index, exchange, load_encoder, seal, wire
+from index import (
+    IntegrityError,
+    KnowledgeIndex,
+    ServiceError,
+    build_index,
+    exchange,
+    load_encoder,
+    seal,
+    wire,
+    working,
+)
 from index.serve import check_address, main, open_application, serving
 from tests.conftest import ROOT, draw, tiny_rows, write_source
 from tests.index.test_serve import ask
@@ -41,8 +51,15 @@ def two(tiny_index, tiny_encoder, tmp_path_factory) -> tuple[Path, Path]:
     return tiny_index, build_index(source, folder / "new", tiny_encoder, progress=False)
 
 
+@pytest.fixture(params=["one step", "two renames"], autouse=True)
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How folders change places: as this system can, and as every other one can."""
+    if request.param == "two renames":
+        monkeypatch.setattr(working, "exchange", lambda first, second: False)
+
+
 def publish(index: Path, out: Path) -> None:
-    with seal.publishing(out, force=True) as folder:
+    with working.building(out, force=True, resume=False) as (folder, _):
         shutil.copytree(index, folder, dirs_exist_ok=True)
 
 

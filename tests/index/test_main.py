@@ -289,3 +289,8 @@ def test_the_command_says_what_is_not_there(tmp_path):
         [sys.executable, "-m", "index", "verify", str(tmp_path / "none")], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.startswith("error: index") and "Traceback" not in done.stderr
+
+
+def test_a_forged_count_asks_for_no_memory(copy):
+    rewrite(copy, lambda content: content["counts"].update(pictures=10**15))
+    assert PICTURES in said(copy)
