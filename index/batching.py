@@ -67,7 +67,7 @@ class Batcher:
         """
         self._exact, self._batch, self._most, self._seen = exact, batch, waiting, seen
         self._jobs: deque[_Job] = deque()
-        self._pool = ThreadPoolExecutor(1, "search")
+        self._pool = ThreadPoolExecutor(1, "search", initializer=_threads_as_here())
         self._task: asyncio.Task[None] | None = None
         self.waiting = 0
 
@@ -139,6 +139,14 @@ class Batcher:
         for places in groups.values():
             answers.update(zip(places, _answers([batch[place] for place in places]), strict=True))
         return [answers[place] for place in range(len(batch))]
+
+
+def _threads_as_here() -> Callable[[], None]:
+    """Gives the thread that calls what is returned as many threads of FAISS as this one: OpenMP counts for each."""
+    import faiss
+
+    count = faiss.omp_get_max_threads()
+    return lambda: faiss.omp_set_num_threads(count)
 
 
 def _joins(job: _Job) -> bool:

@@ -141,6 +141,20 @@ def test_what_does_not_depend_on_its_batch_is_embedded_together_and_stays_exact(
     assert sum(sizes) == 13 and len(sizes) < len(requests)
 
 
+def test_searches_have_the_threads_of_whoever_started_the_server():
+    import faiss
+
+    before, seen = faiss.omp_get_max_threads(), []
+    other = 1 if before > 1 else 2
+    index = SimpleNamespace(search_text=lambda queries, k: [seen.append(faiss.omp_get_max_threads()) or []])
+    try:
+        faiss.omp_set_num_threads(other)
+        asyncio.run(Batcher().search(index, "text", ["a"], 1, 20))
+    finally:
+        faiss.omp_set_num_threads(before)
+    assert seen == [other]
+
+
 def test_a_closed_one_says_so():
     batcher = Batcher()
     batcher.close()
