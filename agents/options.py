@@ -7,18 +7,11 @@ import importlib.util
 import math
 from collections.abc import Callable
 
+from index.options import natural, positive, several
 
-def _whole(least: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return value
-
-    return read
+__all__ = [
+    "above_zero", "less_than_half", "natural", "not_negative", "positive", "reporter", "several", "share", "shares",
+]  # fmt: skip
 
 
 def _number(allowed: Callable[[float], bool], what: str) -> Callable[[str], float]:
@@ -34,12 +27,6 @@ def _number(allowed: Callable[[float], bool], what: str) -> Callable[[str], floa
     return read
 
 
-natural = _whole(0)
-"""A whole number of at least 0, such as a seed."""
-positive = _whole(1)
-"""A whole number of at least 1, such as a number of steps."""
-several = _whole(2)
-"""A whole number of at least 2, such as the size of a group."""
 share = _number(lambda value: 0 <= value <= 1, "a number from 0 to 1")
 """A number from 0 to 1, such as a weight."""
 not_negative = _number(lambda value: value >= 0, "a number of at least 0")

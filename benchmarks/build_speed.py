@@ -29,8 +29,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from agents.options import natural, positive
-from agents.settings import check_file, run_facts, write_json
+from agents.settings import check_file, write_json
 from agents.tables import text_table
+from benchmarks.machine import bench_facts
 from index.errors import cli
 
 TARGETS = {"ViT-B-32": 0.95, "nano": 0.9}
@@ -187,7 +188,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = [measure(name, folders, options) for name in options.encoders]
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     cores = {"cores": os.cpu_count(), "load": [round(value, 2) for value in os.getloadavg()]}
-    write_json(options.out, {**run_facts("benchmarks.build_speed", argv, options), **cores, "encoders": found})
+    write_json(options.out, {**bench_facts("benchmarks.build_speed", argv, options), **cores, "encoders": found})
     table = [
         [
             row["encoder"],

@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 
 from agents.options import natural, positive
-from agents.settings import check_file, open_world, run_facts, write_json
+from agents.settings import check_file, open_world, write_json
 from agents.tables import text_table
+from benchmarks.machine import bench_facts
 from gog_env.actions import Answer, Gaze, Search
 from index.errors import cli
 from index.images import crop
@@ -91,6 +92,10 @@ class Raw:
     def ready(self, crops: Sequence[Any]) -> Any:
         """Crops as the network's input."""
         return self.encoder.preprocess(crops).to(self.encoder.device)
+
+    def of(self, crop: Any) -> Any:
+        """Everything for one crop."""
+        return self.search(self.ready([crop]))
 
     def search(self, batch: Any) -> Any:
         """The network, unit length, FAISS."""
@@ -154,13 +159,13 @@ def single(index: Any, tasks: Any, options: argparse.Namespace) -> dict[str, Any
         if turn == 0:
             watch.times.clear()
         name = ids[turn % len(ids)]
-        watch.time("reset, first", lambda name=name: env.reset(options={"task": name}))  # type: ignore[misc]
-        watch.time("reset", lambda name=name: env.reset(options={"task": name}))  # type: ignore[misc]
+        watch.time("reset, first", functools.partial(env.reset, options={"task": name}))
+        watch.time("reset", functools.partial(env.reset, options={"task": name}))
         watch.time("decode", env.episode.task.picture)
         for box in boxes(rng, 4):
             seen = crop(env.episode.picture, box)
-            watch.time("encode and search", lambda seen=seen: raw.search(raw.ready([seen])))  # type: ignore[misc]
-            watch.time("step", lambda box=box: env.step(Gaze(box)))  # type: ignore[misc]
+            watch.time("encode and search", functools.partial(raw.of, seen))
+            watch.time("step", functools.partial(env.step, Gaze(box)))
     over = {
         by: round(1e3 * (watch.median("step", which) - watch.median("encode and search", which)), 4)
         for which, by in enumerate(_BY)
@@ -304,7 +309,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     listed_bars = bars(found)
     found["bars"] = [dict(zip(("bar", "bound", "measured", "kept"), row, strict=True)) for row in listed_bars]
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    write_json(options.out, {**run_facts("benchmarks.env_speed", argv, options), **found})
+    write_json(options.out, {**bench_facts("benchmarks.env_speed", argv, options), **found})
     times = [[f"{part}: {name}", *by.values()] for part in ("single", "batched")
              for name, by in found[part]["milliseconds"].items()]  # fmt: skip
     print(text_table(["milliseconds, median", "clock", "CPU"], times))

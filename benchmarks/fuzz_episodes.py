@@ -33,8 +33,9 @@ from PIL import Image
 from agents.card import PolicyCard
 from agents.dialects import tool_call
 from agents.options import natural, positive
-from agents.settings import check_file, default_model, open_world, run_facts, write_json
+from agents.settings import check_file, default_model, open_world, write_json
 from agents.tables import text_table
+from benchmarks.machine import bench_facts
 from gog_env import noise
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search, from_dict, validate
 from gog_env.episode import Episode, step_batch
@@ -322,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for part, (counts, failures) in results.items()
     }
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    write_json(options.out, {**run_facts("benchmarks.fuzz_episodes", argv, options), **found})
+    write_json(options.out, {**bench_facts("benchmarks.fuzz_episodes", argv, options), **found})
     rows = [[f"{part}: {name}", number] for part, one in found.items() for name, number in one["counts"].items()]  # type: ignore
     print(text_table(["", "count"], rows))
     failed = sum(counts["failed"] for counts, _ in results.values())

@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.options import natural, positive
-from agents.settings import run_facts, write_json
+from agents.settings import write_json
 from agents.tables import text_table
+from benchmarks.machine import bench_facts
 from index.choose import KINDS
 from index.errors import GoGError, cli
 
@@ -203,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 done = measure(exponent, kind, options, Path(work))
                 results = sorted([*(one for one in results if _place(one) != _place(done)), done], key=_place)
                 print(f"10^{exponent} {kind} done", file=sys.stderr, flush=True)
-                facts = run_facts("benchmarks.index_scale", argv, options)
+                facts = bench_facts("benchmarks.index_scale", argv, options)
                 write_json(out / "scale.json", {**facts, "results": results, "ratios": ratios(results)})
     print(text_table(HEADER, [row_of(one) for one in results]))
     for one in ratios(results):

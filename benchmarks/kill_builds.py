@@ -37,9 +37,10 @@ import numpy as np
 from PIL import Image
 
 from agents.options import natural, positive
-from agents.settings import check_file, run_facts, write_json
+from agents.settings import check_file, write_json
 from agents.tables import text_table
 from benchmarks.determinism import digests
+from benchmarks.machine import bench_facts
 from gog_env import build_index as command
 from index import seal, working
 from index.errors import GoGError, IntegrityError, cli
@@ -286,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         rows = run_trials(trials, options.kills, options.renames, options.fills, options.seed)
     found = summary(rows)
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-    facts = run_facts("benchmarks.kill_builds", argv, options)
+    facts = bench_facts("benchmarks.kill_builds", argv, options)
     write_json(options.out, {**facts, "pictures": trials.pictures, "summary": found, "trials": rows})
     table = [[kind, row["trials"], row["good"], json.dumps(row["target"])] for kind, row in found.items()]
     print(text_table(["stopped by", "trials", "good", "at the target afterwards"], table))

@@ -37,8 +37,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from agents.options import positive
-from agents.settings import check_file, run_facts, write_json
+from agents.settings import check_file, write_json
 from agents.tables import text_table
+from benchmarks.machine import bench_facts
 from benchmarks.serve_requests import MALFORMED, Asked, garbage, requests_of
 from index import KnowledgeIndex
 from index.errors import GoGError, cli
@@ -285,7 +286,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     pool = requests_of(index, options.pool, options.seed)
     alone = reference(index, pool)
     found = load(options, path, pool)
-    facts = run_facts("benchmarks.serve_load", argv, options)
+    facts = bench_facts("benchmarks.serve_load", argv, options)
     result = {**facts, "cpus": os.cpu_count(), "documents": len(index), "local_per_second": alone, **found}
     result["ratio"] = found["good_per_second"] / alone
     Path(options.out).parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from index.choose import KINDS, Budget, parse_bytes
 from index.errors import SourceError, cli
+from index.options import positive
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,17 +41,18 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--columns", default="", metavar="MAP", help="where columns have other names: id=key,text=body,image=photo"
     )
-    options.add_argument("--batch-size", type=_positive, default=64, metavar="N", help="pictures at once (default: 64)")
-    options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
+    options.add_argument("--batch-size", type=positive, default=64, metavar="N", help="pictures at once (default: 64)")
+    options.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: as torch chooses)")
     options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
     options.add_argument("--max-memory", metavar="SIZE", help="memory for searches by picture, as 4GB (default: any)")
     options.add_argument("--max-query-ms", type=float, metavar="MS", help="time of a search by picture on one core")
     options.add_argument(
         "--min-recall", type=float, default=0.95, metavar="R", help="recall@10 to reach (default: 0.95)"
     )
-    kinds = ("auto", "flat", "ivf-sq8", "ivf-pq", "hnsw")
-    options.add_argument("--kind", choices=kinds, default="auto", help="vector index (default: as the budgets say)")
-    options.add_argument("--nprobe", type=_positive, metavar="N", help="lists to probe (default: as the time allows)")
+    options.add_argument(
+        "--kind", choices=("auto", *KINDS), default="auto", help="vector index (default: as the budgets say)"
+    )
+    options.add_argument("--nprobe", type=positive, metavar="N", help="lists to probe (default: as the time allows)")
     options.add_argument(
         "--engine",
         choices=("local", "ray"),
@@ -81,8 +84,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise SourceError(
             f"source {source} does not exist; name a folder with metadata.jsonl, or a .jsonl, .parquet or .tar"
         )
-
-    from index.choose import Budget, parse_bytes
 
     memory = parse_bytes(options.max_memory) if options.max_memory else None
     budget = Budget(memory, options.max_query_ms, options.min_recall, options.kind, options.nprobe)
@@ -143,12 +144,6 @@ def parse_columns(text: str) -> dict[str, str]:
             raise SourceError(f"--columns {text!r} is not understood at {part!r}; write id=key,text=body")
         pairs[field.strip()] = column.strip()
     return pairs
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 if __name__ == "__main__":

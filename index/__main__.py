@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from index.errors import cli
+from index.options import natural
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,13 +31,13 @@ def parser() -> argparse.ArgumentParser:
 
     inspect = commands.add_parser("inspect", help="say what an index is")
     inspect.add_argument("index", metavar="DIR", help="folder of an index")
-    inspect.add_argument("--documents", type=_natural, default=0, metavar="N", help="show the first N documents")
+    inspect.add_argument("--documents", type=natural, default=0, metavar="N", help="show the first N documents")
     inspect.add_argument("--id", action="append", default=[], help="show a document (again for more)")
 
     diff = commands.add_parser("diff", help="say what differs between two; exit status 1 if anything does")
     diff.add_argument("old", metavar="A", help="folder of an index")
     diff.add_argument("new", metavar="B", help="folder of another")
-    diff.add_argument("--examples", type=_natural, default=5, metavar="N", help="of each change (default: 5)")
+    diff.add_argument("--examples", type=natural, default=5, metavar="N", help="of each change (default: 5)")
     for command in (verify, inspect, diff):
         command.add_argument("--json", action="store_true", help="write a JSON object")
     return made
@@ -100,12 +101,6 @@ def _diff(options: argparse.Namespace) -> int:
 
 def _write(content: Any) -> None:
     print(json.dumps(content, indent=2, sort_keys=True))
-
-
-def _natural(text: str) -> int:
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ def finish(
     demand(vectors, reached, budget)
     options = index_options(encoder, plan.options)
     counts = {"documents": len(tables), "pictures": len(vectors)}
-    spec = {"spec": _lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
+    spec = {"spec": lasting(encoder.spec), "fingerprint": encoder.fingerprint, "dimension": encoder.dimension}
     fingerprint = seal.index_fingerprint(embedded.source, encoder.fingerprint, options)
     report = {
         "fingerprint": fingerprint,
@@ -202,7 +202,7 @@ def _measure(tables: Tables, vectors: Vectors, text: TextIndex) -> dict[str, Any
     return {"picture": own, "pictures_measured": len(places), "title": titled, "titles_measured": len(rows)}
 
 
-def _lasting(spec: str) -> str:
+def lasting(spec: str) -> str:
     """The encoder's name as another process, in another folder, can use it."""
     if spec == "nano":
         return spec

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -118,14 +118,6 @@ class ByteCache(Generic[Key, Value]):
                 _, (_, freed) = self._entries.popitem(last=False)
                 self._bytes -= freed
             return value
-
-    def made(self, key: Key, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """The value, made where there is none. What `make` raises is raised, and nothing is kept."""
-        found = self.get(key)
-        if found is not None:
-            return found
-        value = make()
-        return self.put(key, value, size(value))
 
     def drop(self, key: Key) -> None:
         """Forgets a value, if it is there."""

@@ -24,12 +24,10 @@ from index.knowledge import TEXT, required_files, vector_options
 from index.records import Document, document_hash, source_fingerprint
 from index.tables import DOCUMENTS, PICTURES, Table, documents_schema, pictures_schema
 from index.text import TextIndex
-from index.vectors import PIECE, RAW, VECTORS, Vectors, piece
+from index.vectors import PIECE, RAW, UNIT, VECTORS, Vectors, piece
 
 SAMPLED = 1000
 """Documents that are looked up by their words."""
-UNIT = 1e-4
-"""How far from 1 a vector's length may be: float32 rounding stays far below."""
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 

@@ -8,7 +8,6 @@ that nobody exchanged has really failed.
 
 from __future__ import annotations
 
-import glob
 import threading
 import time
 from collections.abc import Callable
@@ -72,7 +71,6 @@ def _identity(path: Path) -> tuple[int, ...] | None:
 
 
 def _exchanged(path: Path, before: tuple[int, ...] | None) -> bool:
-    """True where another folder lies there now, or the old one has been moved away and its successor is on its way."""
-    # looked for first: then the successor comes
-    moved = (working_folder(path) / "old").exists() or any(path.parent.glob(f".{glob.escape(path.name)}.*.old"))
+    """True where another folder lies there now, or the old one has been moved aside and its successor is on its way."""
+    moved = (working_folder(path) / "old").exists()  # looked for first: then the successor comes
     return _identity(path) != before or (before is None and moved)

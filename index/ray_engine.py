@@ -5,6 +5,7 @@
 - The plan is one Ray Data pipeline over the documents that are not done: actors on CPUs read rows of the source and
   decode their pictures, actors with a GPU each (on the CPU where the cluster has none) embed them. Ray tries again what
   a lost machine took with it, and streams: what waits between the stages is bounded.
+- Pictures whose vectors are known (reused, or kept from a build that broke off) are not embedded again.
 - What comes back goes into the same working folder as the local engine's (`index.store`), so that fingerprint and files
   are the same, a killed build is gone on with, and either engine goes on with what the other began.
 - Source and encoder must lie under the same path on every machine. An encoder that is another one there is refused.
@@ -14,14 +15,13 @@
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from index.errors import EncoderError, GoGError
-from index.store import EMBEDDED, REUSED, Store
+from index.store import EMBEDDED, HASH, REUSED, Store, rows_schema
 
 if TYPE_CHECKING:
     from index.encoder import Encoder
@@ -61,11 +61,11 @@ def fill_on_ray(
         return
     start_ray()
     try:
-        rows = _pipeline(ray.data, source, encoder, batch_size, missing).iter_rows()
+        rows = _pipeline(ray, source, encoder, batch_size, missing, _known(store, reuse))
         waiting: list[dict[str, Any]] = []
-        for row in watched(rows, "embedding on Ray", len(missing), "document", progress):
-            entry = pickle.loads(row["entry"])
-            _take(store, entry, np.frombuffer(row["vectors"], "<f4").reshape(-1, store.dimension), reuse)
+        for entry, hashes, vectors in watched(_read(rows), "embedding on Ray", len(missing), "document", progress):
+            made = zip(hashes, np.frombuffer(vectors, "<f4").reshape(-1, store.dimension), strict=True)
+            _take(store, entry, dict(made), reuse)
             waiting.append(entry)
             if len(waiting) == _ROWS:
                 store.add_rows(waiting)
@@ -90,10 +90,24 @@ def _missing(store: Store, source: Source) -> np.ndarray:
     return np.asarray(found, np.int64)
 
 
-def _pipeline(data: Any, source: Source, encoder: Encoder, batch_size: int, places: np.ndarray) -> Any:
-    import ray
+def _known(store: Store, reuse: Reuse | None) -> np.ndarray:
+    """Hashes whose vectors are there already, sorted; 32 bytes each."""
+    return np.unique(np.array([*store.vectors, *(reuse or ())], f"S{HASH}"))
 
-    context = data.DataContext.get_current()
+
+def _read(rows: Any) -> Iterator[tuple[dict[str, Any], Sequence[bytes], bytes]]:
+    """What came back of each document: its row, the hashes of the pictures that were embedded, and their vectors."""
+    for table in rows.iter_batches(batch_size=_ROWS, batch_format="pyarrow"):
+        columns = (table.column(name).to_pylist() for name in ("hashes", "vectors"))
+        yield from zip(table.select(rows_schema().names).to_pylist(), *columns, strict=True)
+
+
+def _pipeline(
+    ray: Any, source: Source, encoder: Encoder, batch_size: int, places: np.ndarray, known: np.ndarray
+) -> Any:
+    from index.build import lasting
+
+    context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.execution_options.preserve_order = True  # the same working folder at every run
     cluster = ray.cluster_resources()
@@ -101,10 +115,10 @@ def _pipeline(data: Any, source: Source, encoder: Encoder, batch_size: int, plac
     blocks = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
     columns = {field: name for field, name in source.state[1].items()}
     return (
-        data.from_numpy(blocks)
+        ray.data.from_numpy(blocks)
         .map_batches(
             Reader,
-            fn_constructor_args=(str(source.path), columns, encoder.preprocess),
+            fn_constructor_args=(str(source.path), columns, encoder.preprocess, ray.put(known)),
             batch_size=16,
             num_cpus=0.5,
             concurrency=(1, max(1, 2 * cpus - 2 if not gpus else 2 * cpus)),
@@ -112,13 +126,14 @@ def _pipeline(data: Any, source: Source, encoder: Encoder, batch_size: int, plac
         .map_batches(
             Embedder,
             fn_constructor_args=(
-                _shared(encoder),
+                lasting(encoder.spec),
                 encoder.fingerprint,
                 encoder.half,
                 "cuda" if gpus else None,
                 batch_size,
             ),
             batch_size=batch_size,
+            batch_format="pyarrow",
             concurrency=(1, gpus) if gpus else (1, cpus),
             num_cpus=None if gpus else 0.5,
             num_gpus=1 if gpus else None,
@@ -126,45 +141,51 @@ def _pipeline(data: Any, source: Source, encoder: Encoder, batch_size: int, plac
     )
 
 
-def _shared(encoder: Encoder) -> str:
-    from index.build import _lasting
-
-    return _lasting(encoder.spec)
-
-
 class Reader:
     """Reads documents by their places and decodes their pictures; an actor that opens the source once."""
 
-    def __init__(self, path: str, columns: Mapping[str, str], preprocess: Any) -> None:
-        """Opens the source."""
+    def __init__(self, path: str, columns: Mapping[str, str], preprocess: Any, known: Any) -> None:
+        """Opens the source; `known` is Ray's reference to sorted hashes."""
+        import ray
+
         from index.records import read_source
 
-        self.source, self.preprocess = read_source(path, dict(columns)), preprocess
+        self.source, self.preprocess, self.hashes = read_source(path, dict(columns)), preprocess, ray.get(known)
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[bytes]]:
-        """For each place what the store keeps of its document, and the encoder's inputs of its pictures."""
-        pairs = [self._read(int(place)) for place in batch["data"]]
-        return {"entry": [entry for entry, _ in pairs], "inputs": [inputs for _, inputs in pairs]}
+    def known(self, digest: bytes) -> bool:
+        """Whether a picture's vector is there already."""
+        place = np.searchsorted(self.hashes, np.array(digest, self.hashes.dtype))
+        return bool(place < len(self.hashes) and self.hashes[place] == digest.rstrip(b"\0"))
 
-    def _read(self, place: int) -> tuple[bytes, bytes]:
+    def __call__(self, batch: dict[str, np.ndarray]) -> Any:
+        """For each place what the store keeps of its document, and the encoder's inputs of its new pictures."""
+        import pyarrow as pa
+
+        found = [self._read(int(place)) for place in batch["data"]]
+        table = pa.Table.from_pylist([entry for entry, _ in found], rows_schema())
+        hashes = pa.array([list(inputs) for _, inputs in found], pa.list_(pa.binary()))
+        values = pa.array([b"".join(inputs.values()) for _, inputs in found], pa.large_binary())
+        return table.append_column("hashes", hashes).append_column("inputs", values)
+
+    def _read(self, place: int) -> tuple[dict[str, Any], dict[bytes, bytes]]:
         from index.decoding import Unreadable, look
         from index.embedding import token_of
 
         document = self.source[place]
-        pictures, skipped, inputs = [], [], []
+        pictures, skipped, inputs = [], [], {}
         for reference in document.pictures:
-            seen = look(reference, self.preprocess)
+            seen = look(reference, self.preprocess, self.known)
             if isinstance(seen, Unreadable):
                 skipped.append({"picture": seen.id, "reason": seen.reason})
                 continue
-            assert seen.values is not None
             pictures.append({name: getattr(seen, name) for name in ("id", "sha256", "width", "height", "thumbnail")})
-            inputs.append(seen.values.tobytes())
+            if seen.values is not None:
+                inputs[seen.sha256] = seen.values.tobytes()
         entry = {
             "row": int(self.source.order[place]), "token": token_of(document), "id": document.id,
             "title": document.title, "text": document.text, "pictures": pictures, "skipped": skipped,
         }  # fmt: skip
-        return pickle.dumps(entry), b"".join(inputs)
+        return entry, inputs
 
 
 class Embedder:
@@ -181,30 +202,23 @@ class Embedder:
         self.batches, self.shape = Batches(encoder, batch_size), (3, encoder.image_size[1], encoder.image_size[0])
         self.dimension = encoder.dimension
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[bytes]]:
+    def __call__(self, table: Any) -> Any:
         """Vectors in place of inputs."""
-        size = 4 * int(np.prod(self.shape))
-        counts = [len(inputs) // size for inputs in batch["inputs"]]
-        flat = np.frombuffer(b"".join(batch["inputs"]), np.float32).reshape(-1, *self.shape)
+        import pyarrow as pa
+
+        flat = np.frombuffer(b"".join(table.column("inputs").to_pylist()), np.float32).reshape(-1, *self.shape)
         vectors = self.batches(list(flat)) if len(flat) else np.zeros((0, self.dimension), np.float32)
-        ends = np.cumsum([0, *counts])
-        cut = [np.ascontiguousarray(vectors[start:stop], "<f4").tobytes() for start, stop in _pairs(ends)]
-        return {"entry": list(batch["entry"]), "vectors": cut}
+        ends = np.cumsum([len(hashes) for hashes in table.column("hashes").to_pylist()])
+        cut = [np.ascontiguousarray(part, "<f4").tobytes() for part in np.split(vectors, ends[:-1])]
+        return table.drop_columns("inputs").append_column("vectors", pa.array(cut, pa.large_binary()))
 
 
-def _pairs(ends: np.ndarray) -> Iterator[tuple[int, int]]:
-    yield from zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-
-
-def _take(store: Store, entry: Mapping[str, Any], vectors: np.ndarray, reuse: Reuse | None) -> None:
+def _take(store: Store, entry: Mapping[str, Any], made: Mapping[bytes, np.ndarray], reuse: Reuse | None) -> None:
     """Keeps vectors that are new; equal pictures keep the first one's, so that they tie."""
-    for kind in (REUSED, EMBEDDED):
-        fresh: dict[bytes, np.ndarray] = {}
-        for picture, vector in zip(entry["pictures"], vectors, strict=True):
-            digest = picture["sha256"]
-            known = reuse is not None and digest in reuse
-            if digest not in store.vectors and known == (kind == REUSED):
-                fresh.setdefault(digest, reuse[digest] if reuse is not None and known else vector)
-        if fresh:
-            store.claim(list(fresh))
-            store.add_vectors(list(fresh), np.stack(list(fresh.values())), kind)
+    wanted = dict.fromkeys(each["sha256"] for each in entry["pictures"] if each["sha256"] not in store.vectors)
+    taken = {digest: reuse[digest] for digest in wanted if reuse is not None and digest in reuse}
+    fresh = {digest: made[digest] for digest in wanted if digest not in taken}
+    for kind, found in ((REUSED, taken), (EMBEDDED, fresh)):
+        if found:
+            store.claim(list(found))
+            store.add_vectors(list(found), np.stack(list(found.values())), kind)

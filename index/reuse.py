@@ -6,6 +6,7 @@ are mapped, not read (see `Vectors.matrix`).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ class Reuse:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._rows)
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._rows

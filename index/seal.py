@@ -192,24 +192,26 @@ def read_manifest(path: str | Path) -> Manifest:
 
 
 @contextlib.contextmanager
-def publishing(out: str | Path, force: bool = False) -> Iterator[Path]:
-    """Gives a folder beside `out` to build in, and renames it to `out` when the block ends well.
+def publishing(out: str | Path) -> Iterator[Path]:
+    """Gives a folder beside `out` to write in, and renames it to `out` when the block ends well.
 
-    Whatever goes wrong, the folder is removed, and what was at `out` stays.
+    Whatever goes wrong, the folder is removed. What may replace an index is `index.working.building`.
 
     Raises:
         IntegrityError: `out` is taken (see `check_target`).
         GoGError: the disk refuses.
     """
     out = Path(os.path.abspath(Path(out).expanduser()))
-    check_target(out, force)
+    check_target(out)
     folder = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
             yield folder
-            _move_into_place(folder, out, force)
+            check_target(out)  # again: minutes have passed
+            os.rename(folder, out)
+            _sync(out.parent)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise GoGError(f"cannot write {out}: {reason}; free the disk or choose another --out") from error
@@ -238,22 +240,6 @@ def check_target(out: str | Path, force: bool = False) -> None:
         raise IntegrityError(f"{out} exists and is not an index ({holds}); {remedy} another --out")
     if not force:
         raise IntegrityError(f"{out} already holds an index; add --force to replace it, or choose another --out")
-
-
-def _move_into_place(folder: Path, out: Path, force: bool) -> None:
-    check_target(out, force)  # again: minutes have passed
-    old = out.parent / f".{out.name}.{uuid.uuid4().hex[:12]}.old"
-    replaced = out.exists()
-    if replaced:
-        os.rename(out, old)
-    try:
-        os.rename(folder, out)
-    except OSError:
-        if replaced:
-            os.rename(old, out)
-        raise
-    _sync(out.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def file_facts(file: Path) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from index.errors import GoGError, ServiceError, cli
+from index.options import positive
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -46,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--index", required=True, metavar="DIR", help="what python -m gog_env.build_index wrote")
     options.add_argument("--encoder", metavar="SPEC", help="where the index's encoder lies (default: as at the build)")
     options.add_argument("--device", metavar="NAME", help="torch device of the encoder (default: cpu)")
-    options.add_argument("--threads", type=_positive, metavar="N", help="CPU threads (default: as torch chooses)")
+    options.add_argument("--threads", type=positive, metavar="N", help="CPU threads (default: as torch chooses)")
     options.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
     options.add_argument("--port", type=int, default=8000, metavar="N", help="default: 8000; 0: any free one")
     options.add_argument("--token", metavar="SECRET", help="asked of every caller (default: $GOG_TOKEN)")
@@ -55,19 +56,19 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="embed pictures of several requests in one pass on a GPU too: faster; scores move by up to 1e-5 with it",
     )
-    options.add_argument("--batch", type=_positive, default=64, metavar="N", help="searched at once (default: 64)")
-    options.add_argument("--waiting", type=_positive, default=1024, metavar="N", help="may wait (default: 1024)")
-    options.add_argument("--max-mb", type=_positive, default=64, metavar="N", help="MiB of a request (default: 64)")
+    options.add_argument("--batch", type=positive, default=64, metavar="N", help="searched at once (default: 64)")
+    options.add_argument("--waiting", type=positive, default=1024, metavar="N", help="may wait (default: 1024)")
+    options.add_argument("--max-mb", type=positive, default=64, metavar="N", help="MiB of a request (default: 64)")
     options.add_argument(
-        "--max-items", type=_positive, default=256, metavar="N", help="pictures or queries of a request"
+        "--max-items", type=positive, default=256, metavar="N", help="pictures or queries of a request"
     )
     options.add_argument(
-        "--max-pixels", type=_positive, default=25_000_000, metavar="N", help="of a picture (default: 25 million)"
+        "--max-pixels", type=positive, default=25_000_000, metavar="N", help="of a picture (default: 25 million)"
     )
-    options.add_argument("--max-k", type=_positive, default=1000, metavar="N", help="hits a query (default: 1000)")
-    options.add_argument("--seconds", type=_positive, default=30, metavar="N", help="for an answer (default: 30)")
+    options.add_argument("--max-k", type=positive, default=1000, metavar="N", help="hits a query (default: 1000)")
+    options.add_argument("--seconds", type=positive, default=30, metavar="N", help="for an answer (default: 30)")
     options.add_argument("--ray", action="store_true", help="on Ray Serve: replicas, restarted when they die")
-    options.add_argument("--replicas", type=_positive, default=1, metavar="N", help="with --ray (default: 1)")
+    options.add_argument("--replicas", type=positive, default=1, metavar="N", help="with --ray (default: 1)")
     options.add_argument(
         "--gpus", type=float, default=0.0, metavar="X", help="with --ray, of each replica (default: 0)"
     )
@@ -226,12 +227,6 @@ def _wait(ready: Callable[[], bool]) -> None:
     pause = threading.Event()
     while not ready():
         pause.wait(0.005)
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -173,8 +173,9 @@ class Store:
         import pyarrow as pa
 
         block = self._rows.blocks[number]
-        with pa.ipc.open_stream(_bytes_at(self._rows.file, block.start, block.length)) as stream:
-            return stream.read_next_batch()
+        with pa.memory_map(str(self._rows.file)) as file:  # mapped: of a block only the rows that are taken are read
+            file.seek(block.start)
+            return pa.ipc.open_stream(file.read_buffer(block.length)).read_next_batch()
 
     @functools.cached_property
     def _batch(self) -> Any:

@@ -29,6 +29,8 @@ VECTORS = "image.faiss"
 RAW = "vectors.f32"
 FLAT_OFFSET = HEADER.size + 8
 """Where in a flat `image.faiss` the rows begin, which are those of `vectors.f32`."""
+UNIT = 1e-4
+"""How far from 1 a vector's length may be: float32 rounding stays far below."""
 MOST = 1 << 24
 """No parameter of a kind comes near: lists, links, candidates."""
 PIECE = 16_384
@@ -152,7 +154,7 @@ class Vectors:
 
         for piece in pieces(self._rows):
             lengths = np.einsum("ij,ij->i", piece, piece, dtype=np.float64)
-            if not (np.abs(lengths - 1) < 1e-2).all():  # NaN fails, too
+            if not (np.abs(np.sqrt(lengths) - 1) <= UNIT).all():  # NaN fails, too
                 raise IntegrityError(f"index {folder}: a vector of a picture has not length 1; build the index again")
         if self.options["kind"].startswith("ivf"):
             seen = np.zeros(len(self), np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,8 @@ def test_the_cluster_goes_on_with_what_is_there(cluster, source, tiny_encoder, t
         lines.write('{"id": "new", "title": "N", "text": "z", "file_names": ["images/3.png"]}\n')
     grown = build_index(more, tmp_path / "grown", tiny_encoder, progress=False, engine="ray", reuse=first)
     assert files(first) == before
+    origins = json.loads((grown / "report.json").read_text())["vectors"]
+    assert origins["embedded"] == 0 and origins["reused"] > 0
     assert (
         seal.verify(grown).fingerprint
         == seal.verify(build_index(more, tmp_path / "again", tiny_encoder, progress=False)).fingerprint
