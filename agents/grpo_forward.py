@@ -113,8 +113,9 @@ def _first(rollout: Rollout) -> list[Picture]:
 
 
 def _expanded(prompts: Any, owners: torch.Tensor) -> DynamicCache:
-    """The prompts' keys and values, one row for each owner; gradients flow back to the prompts."""
-    return DynamicCache(ddp_cache_data=[(layer.keys[owners], layer.values[owners]) for layer in prompts.layers])
+    """The prompts' keys and values, one row for each owner; gradients flow back to the prompts, added in one order."""
+    taken = [(layer.keys.index_select(0, owners), layer.values.index_select(0, owners)) for layer in prompts.layers]
+    return DynamicCache(ddp_cache_data=taken)
 
 
 def _hidden(lengths: torch.Tensor, longest: int, tokens: int) -> torch.Tensor:

@@ -32,6 +32,7 @@ from agents.task_options import given_tasks
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.task import Task, fingerprint_of
 from index import extras
+from index.deterministic import deterministic
 from index.errors import TaskError, cli
 
 
@@ -144,7 +145,7 @@ def train(
     quiet(trainer)
     if resume is not None:
         curriculum.restore(state_of(resume)["curriculum"])
-    with calls_of_any_depth(processor.tokenizer):
+    with calls_of_any_depth(processor.tokenizer), deterministic():
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return finished_model(trainer, bool(settings.lora_rank))
 

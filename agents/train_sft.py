@@ -28,6 +28,7 @@ from agents.processes import finished_model, processes
 from agents.settings import check_out, default_model, open_world, run_facts, write_json
 from agents.task_options import add_task_options, check_task_options, given_tasks
 from index import extras
+from index.deterministic import deterministic
 from index.errors import ModelError, TaskError, cli
 from index.seal import file_facts
 
@@ -186,7 +187,8 @@ def train(
     quiet(trainer)
     if resume is not None:
         trainer.restore(state_of(resume))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    with deterministic():
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     return finished_model(trainer, bool(peft))
 
 

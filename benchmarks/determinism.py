@@ -7,20 +7,23 @@ thread again, with two threads, and with one thread from a copy whose rows and f
 names. Compared with the first build: the fingerprint, every file's bytes (report.json aside: it holds times), and the
 hit lists of all gold crops, whole pictures and questions of DATA/dev. Bytes must be equal for equal threads; with other
 threads vectors may differ in their last bits, so there they are reported only.
-RL: `python -m agents.train_rl --steps 3` twice on DATA/train; compared: the losses and rewards of each step, and the
-weights, to the bit.
+RL: `python -m agents.train_rl --steps 3` twice on DATA/train, with two threads, the second time beside processes that
+keep all cores busy, so that threads come in another order; compared: everything that is logged of each step but times,
+and the weights, to the bit.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +37,30 @@ from index.errors import GoGError, cli
 from index.images import crop
 
 LOGGED = ("loss", "reward", "grad_norm", "entropy", "calls/gaze")
+#: Pieces of names of what is a time, or of a machine.
+TIMES = ("second", "time", "runtime", "memory")
 
 
-def run(*command: str) -> None:
-    """Runs one of the project's commands.
+@contextlib.contextmanager
+def company(busy: bool) -> Iterator[None]:
+    """Keeps all cores busy while this is open, if asked."""
+    idle = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range((os.cpu_count() or 1) * busy)]
+    try:
+        yield
+    finally:
+        for one in idle:
+            one.kill()
+            one.wait()
+
+
+def run(*command: str, **variables: str) -> None:
+    """Runs one of the project's commands, with these variables of the shell.
 
     Raises:
         GoGError: it failed; with the end of what it said.
     """
-    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    given = {**os.environ, **variables}
+    done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, env=given)
     if done.returncode:
         raise GoGError(f"python -m {' '.join(command)} failed: {done.stderr.strip()[-500:]}")
 
@@ -111,15 +129,22 @@ def compare_indexes(data: Path, work: Path, encoder: str) -> list[dict[str, Any]
 
 
 def compare_training(data: Path, work: Path, steps: int, seed: int) -> dict[str, Any]:
-    """Trains twice with one seed and compares losses, rewards and weights."""
-    logs, weights = [], []
+    """Trains twice with one seed, alone and in company, and compares all that is logged but times, and the weights."""
+    logs: list[list[dict[str, Any]]] = []
+    weights = []
     for name in ("a", "b"):
         given = ("--index", str(work / "index-0"), "--tasks", str(data / "train"), "--out", str(work / name))
-        run("agents.train_rl", *given, "--steps", str(steps), "--seed", str(seed))
+        with company(busy=name == "b"):
+            run("agents.train_rl", *given, "--steps", str(steps), "--seed", str(seed), OMP_NUM_THREADS="2")
         lines = [json.loads(line) for line in (work / name / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        logs.append([[line.get(key) for key in LOGGED] for line in lines if "reward" in line])
+        logs.append([_untimed(line) for line in lines if "reward" in line])
         weights.append(hashlib.sha256((work / name / "model" / "model.safetensors").read_bytes()).hexdigest())
-    return {"steps": steps, "same logs": logs[0] == logs[1], "same weights": weights[0] == weights[1], "logs": logs[0]}
+    shown = [[line.get(key) for key in LOGGED] for line in logs[0]]
+    return {"steps": steps, "same logs": logs[0] == logs[1], "same weights": weights[0] == weights[1], "logs": shown}
+
+
+def _untimed(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if not any(piece in key for piece in TIMES)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

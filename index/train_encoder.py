@@ -34,6 +34,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from index.contrastive import Trainer
+from index.deterministic import deterministic
 from index.encoder import (
     CONFIG_NAME,
     NANO,
@@ -96,18 +97,13 @@ def load_pictures(sources: Sequence[str | Path], side: int) -> tuple[Tensor, lis
 
 @contextlib.contextmanager
 def _threads(count: int | None) -> Iterator[None]:
-    before, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    memory: Any = torch.utils.deterministic  # its one setting is unknown to type checkers
-    filled = memory.fill_uninitialized_memory
+    before = torch.get_num_threads()
     torch.set_num_threads(count or before)
-    torch.use_deterministic_algorithms(True)
-    memory.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs
     try:
-        yield
+        with deterministic(strict=True):
+            yield
     finally:
         torch.set_num_threads(before)
-        torch.use_deterministic_algorithms(deterministic)
-        memory.fill_uninitialized_memory = filled
 
 
 def _check_target(out: Path, force: bool) -> None:

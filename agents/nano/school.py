@@ -25,6 +25,7 @@ from agents.nano.lessons import Lesson, Said
 from agents.nano.looking import looking
 from agents.nano.scenes import Scenes
 from gog_env.world.nations import World
+from index.deterministic import deterministic
 
 ARTICLES = 0.1
 """Weight of a token that is only read, as long as articles count."""
@@ -206,6 +207,7 @@ def forward(model: Any, desk: Desk, batch: Batch) -> tuple[Any, Any]:
     return logits.float(), torch.stack([ids[:, 1:][weights > 0].float(), weights[weights > 0]], dim=1)
 
 
+@deterministic()
 def study(
     model: Any, desk: Desk, plan: Plan, out: Path, seed: int = 0, exam: Desk | None = None, until: float = math.inf
 ) -> None:
