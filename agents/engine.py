@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from agents.card import PolicyCard
-from agents.dialects import read
+from agents.dialects import dialect_of, read
 from agents.engine_chat import ChatTokens, Picture, Prompt
 from agents.rollout import step_clearly
 from gog_env.episode import Episode, Turn
@@ -34,6 +34,7 @@ from gog_env.episode import Episode, Turn
 # isort: split
 from agents.engine_rereading import RereadingWriter
 from agents.engine_sampling import Sampling, Stream
+from agents.engine_stops import Stops
 from agents.engine_writer import CachedWriter, can_continue
 
 
@@ -130,7 +131,8 @@ class Engine:
         if max_completion is not None and max_completion < 1:
             raise ValueError(f"max_completion must be at least 1, not {max_completion}")
         pad = self.chat.tokenizer.pad_token_id or 0
-        sampling = Sampling(temperature, self.chat.ends, self.never, pad, spread=keep_pictures)
+        stops = Stops(dialect_of(self.card).STOPS, self.chat.tokenizer)
+        sampling = Sampling(temperature, self.chat.ends, self.never, pad, spread=keep_pictures, stops=stops)
         waiting = enumerate(episodes)
         members: Counter[str] = Counter()
         playing: list[_Playing] = []
@@ -184,7 +186,10 @@ class Engine:
         start = time.perf_counter()
         most = self.card.max_new_tokens
         for one in playing:
-            if not one.turn and sampling.temperature > 0:
+            if one.turn:
+                continue
+            one.stream.begun = len(one.stream.ids)
+            if sampling.temperature > 0:
                 one.drawn = one.numbers.random(most)
         limits = [most - len(one.turn) for one in playing]
         if max_completion is not None:
@@ -225,7 +230,7 @@ class Engine:
         results = self.chat.results([(turn, one.rollout.episode.task.question) for one, turn in going])
         for (one, _), (ids, pictures) in zip(going, results, strict=True):
             rollout = one.rollout
-            if rollout.completion_ids[-1] not in self.chat.ends:  # the turn was cut off: it is closed here
+            if rollout.completion_ids[-1] not in self.chat.ends:  # cut off, or stopped behind a mark: it is closed here
                 ids = [self.chat.tokenizer.eos_token_id, *ids]
             if max_completion is not None and len(rollout.completion_ids) + len(ids) >= max_completion:
                 rollout.truncated = "tokens"

@@ -70,6 +70,7 @@ class RereadingWriter:
             output = self.model.generate(
                 **batch, max_new_tokens=max(limits), do_sample=False, eos_token_id=sampling.ends,
                 pad_token_id=sampling.pad, logits_processor=LogitsProcessorList([chooser]),
+                **(sampling.stops.options() if sampling.stops else {}),
             )  # fmt: skip
         logprobs = torch.stack(chooser.logprobs, dim=1).tolist()
         written = []
@@ -77,6 +78,8 @@ class RereadingWriter:
         for new, values, spread, limit in zip(output[:, width:].tolist(), logprobs, entropies, limits, strict=True):
             end = next((place for place, token in enumerate(new) if token in sampling.ends), len(new) - 1)
             length = min(end + 1, limit)
+            if sampling.stops:
+                length = sampling.stops.length(new[:length])
             written.append(Written(new[:length], values[:length], spread[:length]))
         for stream, one in zip(streams, written, strict=True):
             stream.ids += one.ids

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import torch
 
 from agents.engine_chat import Picture, Prompt
+from agents.engine_stops import Stops
 
 #: A batch holds lengths down to this share of its longest, and at least so many rollouts.
 _LIKE, _LEAST = 0.75, 8
@@ -30,6 +31,7 @@ class Stream:
         read: how many tokens the model has read, `seen` how many pictures.
         position: of the next token, the same in time, height and width.
         row: in the cache; -1 before the prompt is read.
+        begun: how many tokens stood before the turn that is being written.
     """
 
     prompt: Prompt
@@ -39,13 +41,14 @@ class Stream:
     seen: int = 0
     position: int = 0
     row: int = -1
+    begun: int = 0
 
 
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are chosen: `temperature` 0 takes the likeliest; `ends` end a turn; `never` are not written.
 
-    With `spread` the entropy of each token's distribution is kept too.
+    With `spread` the entropy of each token's distribution is kept too. A turn also ends behind one of the `stops`.
     """
 
     temperature: float
@@ -53,6 +56,7 @@ class Sampling:
     never: list[int]
     pad: int = 0
     spread: bool = False
+    stops: Stops | None = None
 
 
 @dataclass

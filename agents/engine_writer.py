@@ -250,6 +250,7 @@ class CachedWriter:
         entropies_out = torch.zeros_like(logprobs_out)
         lengths = torch.zeros(count, dtype=torch.long, device=device)
         writing, ended = count, torch.zeros(count, dtype=torch.bool, device=device)
+        said = {place: stream.ids[stream.begun :] for place, stream in zip(order, live, strict=True)}
         for step in range(longest):
             who = places[:writing]
             tokens, logprobs, entropies = choose(logits, sampling, None if draws is None else draws[who, step])
@@ -258,6 +259,11 @@ class CachedWriter:
             lengths[who] += now
             ended[:writing] |= torch.isin(tokens, ends) | (left[:writing] <= step + 1)
             over = ended[:writing].tolist()
+            if sampling.stops:
+                for row, (place, token) in enumerate(zip(who.tolist(), tokens.tolist(), strict=True)):
+                    said[place].append(token)
+                    if not over[row] and sampling.stops.reached(said[place]):
+                        over[row] = ended[row] = True
             gone = sum(over)
             if writing - gone <= _WAIT * count:
                 break

@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from agents.card import NAME, PolicyCard, load_card, with_grounder
-from agents.dialects import dialect, messages, read, tools_of
+from agents.dialects import dialect, dialect_of, messages, read, tools_of
 from agents.dialects.templates import make_ready
+from agents.engine_stops import Stops
 from gog_env.actions import Action
 from gog_env.episode import Episode, EpisodeView
 from index import extras, torchvision_ops  # noqa: F401  (the latter must come before transformers' processors)
@@ -237,6 +238,7 @@ class LmmPolicy:
         batch = batch.to(self.model.device)
         options: dict[str, Any] = {"max_new_tokens": self.card.max_new_tokens, "do_sample": False}
         options["suppress_tokens"] = picture_tokens(self.model) or None
+        options |= Stops(dialect_of(self.card).STOPS, self.processor.tokenizer).options()
         if self.temperature > 0:
             options.update(do_sample=True, temperature=self.temperature, top_k=0, top_p=1.0)
             names = "|".join(f"{view.task_id}/{len(view.turns)}" for view in views)

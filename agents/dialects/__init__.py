@@ -37,7 +37,7 @@ class Dialect(Protocol):
 
     Attributes:
         CARD: how a model of this dialect is used unless its own card says otherwise.
-        STOPS: marks behind which the original stops writing; a server is asked to, and what follows is not read.
+        STOPS: marks behind which the original stops writing, and so do models here and behind servers.
     """
 
     CARD: PolicyCard

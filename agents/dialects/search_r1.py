@@ -12,8 +12,7 @@ The one sentence about invalid actions is theirs word for word (`search_r1_inval
 
 Decisions where this differs from the original. Their results are appended inside the assistant's own turn; here they
 are a turn of the user, since every model of ours is a chat model. Their output stops behind `</search>` (infer.py) or
-is cut there; here a server is asked to stop, and of a model on this machine what follows is not read, but stays in the
-context of the engine. The picture is ours: their models see none.
+is cut there; ours stops there too, on this machine and behind a server. The picture is ours: their models see none.
 """
 
 from __future__ import annotations
