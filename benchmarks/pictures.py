@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from index.errors import GoGError
@@ -27,6 +28,8 @@ FINE, PHONE_FINE = 1.25, 1.5
 PATIENCE = 300_000
 """Milliseconds that a page may take on a busy machine."""
 COLOURS = 256
+_KEPT, _FLAT = 64, 0.0005
+"""So many colours at most are kept as they are, those that cover a larger share: grounds and lines of the page."""
 _GAP, _GROUND = 24, (222, 219, 211)
 _SCROLL = "(at) => scrollTo(0, at ? document.querySelector(at).getBoundingClientRect().top + scrollY - 12 : 0)"
 
@@ -115,12 +118,24 @@ def side_by_side(pictures: Sequence[Image.Image]) -> Image.Image:
 
 
 def few_colours(picture: Image.Image) -> Image.Image:
-    """The picture in 256 colours, chosen for the worst pixels (maximum coverage), then for all of them (k-means).
+    """The picture in 256 colours: those that cover most of it as they are, the others by maximum coverage and k-means.
 
-    Of Pillow's ways this gave the smallest files and the smallest errors on these pages; it is not dithered, which
-    doubles the bytes and blurs the letters.
+    Of Pillow's ways these two gave the smallest files and the smallest errors on these pages, but bend pale grounds.
+    It is not dithered, which doubles the bytes and blurs the letters.
     """
-    return picture.convert("RGB").quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, kmeans=4)
+    picture = picture.convert("RGB")
+    codes = np.asarray(picture).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found, counts = np.unique(codes, return_counts=True)
+    order = np.argsort(counts, kind="stable")[::-1][:_KEPT]
+    kept = [int(found[place]) for place in order if counts[place] > _FLAT * codes.size]
+    others = picture.quantize(COLOURS - len(kept), method=Image.Quantize.MAXCOVERAGE, kmeans=4)
+    palette = (others.getpalette() or [])[: 3 * (COLOURS - len(kept))]
+    places = np.array(others)
+    for place, code in enumerate(kept, start=len(palette) // 3):
+        places[codes == code] = place
+    made = Image.fromarray(places).convert("P")
+    made.putpalette([*palette, *(edge for code in kept for edge in (code >> 16, code >> 8 & 255, code & 255))])
+    return made
 
 
 def save(picture: Image.Image, path: Path) -> None:

@@ -74,6 +74,18 @@ def test_pictures_lie_side_by_side() -> None:
     assert made.getpixel((24, 24)) == (255, 0, 0) and made.getpixel((24 + 30 + 24, 24)) == (0, 0, 255)
 
 
+def test_grounds_keep_their_colour_and_the_rest_comes_near() -> None:
+    page = Image.new("RGB", (200, 100), "#f6f5f1")
+    page.paste("#f1f8f4", (0, 0, 60, 60))
+    page.paste(Image.merge("RGB", [Image.effect_noise((100, 100), strength) for strength in (20, 60, 90)]), (100, 0))
+    few = pictures.few_colours(page)
+    again = few.convert("RGB")
+    assert few.mode == "P" and len(again.getcolors(1 << 16)) <= 256
+    assert again.getpixel((90, 90)) == (246, 245, 241) and again.getpixel((5, 5)) == (241, 248, 244)
+    away = [abs(one - other) for one, other in zip(again.tobytes(), page.tobytes(), strict=True)]
+    assert sum(away) / len(away) < 10
+
+
 def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "new" / "a.png"
     pictures.save(Image.effect_noise((90, 60), 80), path)
