@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape
 
 from index import extras
 from index.errors import GoGError
@@ -43,11 +45,12 @@ def find() -> Path:
 
 
 @contextmanager
-def browser(options: Sequence[str] = ()) -> Iterator[Browser]:
+def browser(options: Sequence[str] = (), fonts: Path | None = None) -> Iterator[Browser]:
     """A running Chromium, ended with the block.
 
     Args:
         options: more of its command line's.
+        fonts: a folder whose fonts stand in for the system's wherever a page asks for those (by fontconfig).
 
     Raises:
         GoGError: as `find`.
@@ -57,9 +60,30 @@ def browser(options: Sequence[str] = ()) -> Iterator[Browser]:
 
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     arguments = [*(["--no-sandbox"] if root else []), "--force-color-profile=srgb", *options]
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=arguments)
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="gog-fonts-") as made:
+        known: dict[str, str | float | bool] = dict(os.environ)
+        if fonts is not None:
+            file = Path(made) / "fonts.conf"
+            file.write_text(_fontconfig(fonts.resolve()), encoding="utf-8")
+            known["FONTCONFIG_FILE"] = str(file)
+        running = playwright.chromium.launch(executable_path=path, args=arguments, env=known)
         try:
             yield running
         finally:
             running.close()
+
+
+def _fontconfig(fonts: Path) -> str:
+    """What tells fontconfig to take these fonts first, and the system's for letters that they lack."""
+    first = sorted({name.split("-")[0] for name in (one.stem for one in fonts.glob("*.ttf"))})
+    listed = "".join(f"<string>{escape(name)}</string>" for name in first)
+    rules = "".join(
+        f'<match target="pattern"><test name="family"><string>{family}</string></test>'
+        f'<edit name="family" mode="prepend" binding="strong">{listed}</edit></match>'
+        for family in ("sans", "sans-serif", "system-ui")
+    )
+    return (
+        '<?xml version="1.0"?><!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd"><fontconfig>'
+        '<include ignore_missing="yes">/etc/fonts/fonts.conf</include>'
+        f"<dir>{escape(str(fonts))}</dir>{rules}</fontconfig>"
+    )

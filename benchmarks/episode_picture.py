@@ -1,9 +1,10 @@
-"""Draws an episode that a policy really played: its last search beside its answer.
+"""Draws an episode that a policy really played: what its first look finds, and below it how it ends.
 
     python -m benchmarks.episode_picture --out docs/episode.png
 
 Plays the embedded world's held-out tasks of one kind with the shipped nano policy (or --model, or a baseline by
---policy), takes one that was answered right, and writes what `GoG-VQA-v0` renders before and after the answer.
+--policy), takes one that was answered right, and writes what `GoG-VQA-v0` renders after its first search and in
+the end.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from agents.options import natural
 from agents.policies import BASELINES, Policy
 from agents.rollout import play
 from agents.settings import default_model, episode_config, open_world
+from benchmarks.pictures import save
 from gog_env.episode import Episode, EpisodeConfig
 from gog_env.render import rgb_array
 from index import KnowledgeIndex
@@ -27,12 +29,12 @@ from index.errors import TaskError, cli
 
 
 def frames(episode: Episode, index: KnowledgeIndex) -> Image.Image:
-    """The episode before its answer, and after, side by side."""
-    before = Episode(episode.task, episode.config, episode.seed)
-    before.turns = episode.turns[:-1]
-    hits = before.turns[-1].hits[: episode.config.thumbnails] if before.turns else ()
+    """The episode after its first search, and below it after its answer."""
+    begun = Episode(episode.task, episode.config, episode.seed)
+    begun.turns = episode.turns[:1]
+    hits = begun.turns[0].hits[: episode.config.thumbnails] if begun.turns else ()
     pictures = [index.thumbnail(hit.picture_id) if hit.picture_id else None for hit in hits]
-    return Image.fromarray(np.concatenate([rgb_array(before, pictures), rgb_array(episode)], axis=1))
+    return Image.fromarray(np.concatenate([rgb_array(begun, pictures), rgb_array(episode)], axis=0))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,9 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     right = [episode for _, episode in played if episode.reward_parts.total == 1.0]
     if len(right) <= options.skip:
         raise TaskError(f"{policy.name} answered {len(right)} {options.kind} tasks right; ask for another --kind")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    frames(right[options.skip], index).save(options.out, optimize=True)
-    print(f"drew {right[options.skip].task.id} of {len(right)} right ones in {options.out}")
+    save(frames(right[options.skip], index), options.out)
+    print(f"drew {right[options.skip].task.id} of {len(right)} right ones")
     return 0
 
 

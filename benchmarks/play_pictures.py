@@ -1,6 +1,6 @@
 """Takes the pictures of the play page that the README and the docs show, in a real Chromium.
 
-    python -m benchmarks.play_pictures --out docs        # docs/play.png, play-watch.png, play-phone.png
+    python -m benchmarks.play_pictures --out docs        # play.png, play-watch.png, play-phone.png; see screenshots
 
 A person's part is played as the keys and the mouse would: on the embedded world's held-out tasks (or --index, --tasks)
 it gazes at the first region of a task and searches, and watches the oracle play the same one. Needs the extras `serve`
@@ -10,13 +10,11 @@ and `browser`, and a Chromium.
 from __future__ import annotations
 
 import argparse
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from PIL import Image
-
+from benchmarks import pictures
 from benchmarks.browser import browser, find
 from gog_env.task import Task
 from index.errors import TaskError, cli
@@ -25,19 +23,10 @@ from index.serve import serving
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-PATIENCE = 300_000  # milliseconds that a picture may take on a busy machine
-
 
 def begun(running: Browser, address: str, task: Task, phone: bool = False) -> Page:
     """The page with a task on it."""
-    options: dict[str, Any] = {"viewport": PHONE if phone else WIDE, "reduced_motion": "reduce"}
-    if phone:
-        options |= {"device_scale_factor": 2, "has_touch": True, "is_mobile": True}
-    context = running.new_context(**options)
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    page.goto(f"{address}/#task={task.id}")
+    page = pictures.opened(running, f"{address}/#task={task.id}", phone)
     page.wait_for_selector("#table:not([hidden])")
     return page
 
@@ -50,22 +39,13 @@ def gaze(page: Page, task: Task) -> None:
     page.wait_for_selector("#results .column:nth-child(2) .hit")
 
 
-def taken(page: Page, path: Path, whole: bool = True) -> None:
-    """Writes what the page looks like, in 256 colours, a fraction of the bytes."""
-    page.evaluate("() => { document.activeElement.blur(); scrollTo(0, 0); }")
-    page.wait_for_load_state("networkidle")
-    picture = Image.open(io.BytesIO(page.screenshot(full_page=whole))).convert("RGB")
-    picture.quantize(256).save(path, optimize=True)
-    print(f"{path}: {picture.width}x{picture.height}, {path.stat().st_size / 1024:.0f} KiB")
-    page.context.close()
-
-
 def take(address: str, task: Task, out: Path, player: str) -> None:
     """Takes all of them."""
     with browser() as running:
         page = begun(running, address, task)
         gaze(page, task)
-        taken(page, out / "play.png")
+        pictures.save(pictures.whole(page), out / "play.png")
+        page.context.close()
 
         page = begun(running, address, task)
         page.click("[data-mode=watch]")
@@ -78,11 +58,14 @@ def take(address: str, task: Task, out: Path, player: str) -> None:
             page.wait_for_selector(f"#turns li:nth-child({turns + 1})")
             page.wait_for_selector("body:not([aria-busy])")
         page.click("#turns li:first-child button")
-        taken(page, out / "play-watch.png")
+        pictures.save(pictures.whole(page), out / "play-watch.png")
+        page.context.close()
 
         page = begun(running, address, task, phone=True)
         gaze(page, task)
-        taken(page, out / "play-phone.png")
+        screens = pictures.screens(page, ["", "#acting", "#results"])
+        pictures.save(pictures.side_by_side(screens), out / "play-phone.png")
+        page.context.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

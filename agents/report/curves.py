@@ -130,8 +130,8 @@ def thinned(points: Points, most: int = POINTS) -> Points:
 def short(value: float) -> str:
     """A number in few letters.
 
-    >>> short(0.31667), short(1536), short(2e-6), short(-3.7e-08), short(0.0), short(24.61), short(60.0)
-    ('0.317', '1,536', '2e-6', '−3.7e-8', '0', '24.6', '60')
+    >>> short(0.31667), short(1536), short(2e-6), short(-3.7e-08), short(0.0), short(24.61), short(60.0), short(0.0075)
+    ('0.317', '1,536', '2e-6', '−3.7e-8', '0', '24.6', '60', '0.0075')
     """
     size = abs(value)
     if size and size < 0.001:
@@ -139,6 +139,8 @@ def short(value: float) -> str:
         text = f"{digits.removesuffix('.0')}e{int(power)}"
     elif size >= 100:
         text = f"{size:,.0f}"
+    elif size < 0.1:  # three figures: an axis may have marks at 0.0025 and 0.0075
+        text = f"{size:.3g}"
     else:
         text = f"{size:.{1 if size >= 10 else 3}f}".rstrip("0").rstrip(".")
     return f"−{text}" if value < 0 else text

@@ -53,7 +53,7 @@ def render(runs: Runs, pictures: Pictures, most: int = EPISODES, keep: bool = Fa
         parts.append(_part(one.name, one.windows, found) | {"notes": []})
     about = {
         "title": title(runs),
-        "subtitle": "; ".join([parts[0]["about"]] * bool(runs.evaluations) + _trained(trainings)),
+        "subtitle": "; ".join([*(part["about"] for part in parts[: bool(runs.evaluations)]), *_trained(trainings)]),
         "trainings": trainings,
         "left_out": [one.name for one in runs.trainings[TRAININGS:]],
         "panels": curves.panels(trainings),

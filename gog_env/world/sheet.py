@@ -4,7 +4,8 @@
     python -m gog_env.world.sheet --out docs/world.png      # the page in the README
 
 Numbered frames are drawn around the gold boxes in the order in which they are to be looked at. A page goes through the
-kinds of questions one by one and shows every setting about equally often. Same arguments, same page.
+kinds of questions one by one, then again from the most common one on, and shows every setting about equally often.
+Same arguments, same page.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ from gog_env.actions import Search, from_dict
 from gog_env.lettering import CARD, COLOURS, GOOD, GREY, INK, LINE, PAPER, SCALE, font, length, wrap, write
 from gog_env.world.nations import World, make_world
 from gog_env.world.presets import PRESETS
-from gog_env.world.questions import KINDS, make_task
+from gog_env.world.questions import KINDS, SHARES, make_task
 from gog_env.world.scenes import SETTINGS
 from index.errors import TaskError, cli
 
 _WIDTH, _HEIGHT = 328, 246
 _CELL_HEIGHT, _GAP, _MARGIN = 366, 18, 22
 _FRAMES = (COLOURS[1], COLOURS[0], *COLOURS[2:4])
+_ORDER = (*KINDS, *(kind for _, kind in sorted(zip(SHARES, KINDS, strict=True), key=lambda pair: -pair[0])))
+"""The kinds as a page goes through them."""
 _DRAWS = 12
 """So many tasks at most are made for a place on the page, until one has a setting that came least so far."""
 
@@ -59,7 +62,7 @@ def sheet(
     page = Image.new("RGB", (size[0] * SCALE, size[1] * SCALE), PAPER)
     shown: Counter[str] = Counter()
     for place in range(columns * rows):
-        wanted = kind or KINDS[place % len(KINDS)]
+        wanted = kind or _ORDER[place % len(_ORDER)]
         fewest = min(shown[setting] for setting in SETTINGS)
         drawn: list[tuple[dict[str, Any], Image.Image]] = []
         while len(drawn) < _DRAWS and not any(shown[task["setting"]] == fewest for task, _ in drawn):
@@ -80,27 +83,32 @@ def _card(page: Image.Image, left: float, top: float, fields: Mapping[str, Any],
     for number, region in enumerate(fields["regions"], start=1):
         x0, y0, x1, y1 = (edge * side for edge, side in zip(region, (_WIDTH, _HEIGHT) * 2, strict=True))
         _frame(pen, (left + x0, top + y0, left + x1, top + y1), number, top - 3)
-    x, y, width = left + 6, top + _HEIGHT + 9, _WIDTH - 12
-    kind = fields["kind"].replace("_", " ")
-    write(pen, x, y, kind.upper(), 9.5, _FRAMES[0], bold=True)
-    x_calls = x + length(kind.upper(), 9.5, True) + 10
-    write(pen, x_calls, y - 0.5, _fitted(_calls(fields["calls"]), 10.5, left + _WIDTH - 6 - x_calls), 10.5, GREY)
-    y += 18
+    x, y, width = left + 6, top + _HEIGHT + 8, _WIDTH - 12
+    kind = fields["kind"].replace("_", " ").upper()
+    write(pen, x, y, kind, 11, _FRAMES[0], bold=True)
+    x_calls = x + length(kind, 11, True) + 10
+    calls, room = _calls(fields["calls"]), x + width - x_calls
+    size = next((size for size in (12.0, 11.5, 11.0, 10.5) if length(calls, size) <= room), 10.0)
+    write(pen, x_calls, y - 1, _fitted(calls, size, room), size, GREY)
+    y += 20
     sizes = (14.0, 13.5, 13.0, 12.5, 12.0, 11.5)
-    room = _CELL_HEIGHT - _HEIGHT - 56
-    size = next((s for s in sizes if len(wrap(fields["question"], s, width, True)) * s * 1.28 <= room), 11.0)
+    high = _CELL_HEIGHT - _HEIGHT - 60
+    size = next((s for s in sizes if len(wrap(fields["question"], s, width, True)) * s * 1.28 <= high), 11.0)
     for line in wrap(fields["question"], size, width, True)[:5]:
         write(pen, x, y, line, size, INK, bold=True)
         y += size * 1.28
-    write(pen, x, top + _CELL_HEIGHT - 25, _fitted(fields["answers"][0], 13.5, width, True), 13.5, GOOD, bold=True)
+    write(pen, x, top + _CELL_HEIGHT - 24, _fitted(fields["answers"][0], 14, width, True), 14, GOOD, bold=True)
 
 
 def _calls(calls: Sequence[Mapping[str, Any]]) -> str:
-    """The shortest calls in a few words: "gaze · search “Toruna”"."""
-    told = []
+    """The shortest calls in a few words: "gaze · search “Toruna”, “Belmo”"."""
+    told: list[str] = []
     for call in calls:
         action = from_dict(dict(call))
-        told.append(f"search “{action.query}”" if isinstance(action, Search) else type(action).__name__.lower())
+        if isinstance(action, Search) and told and told[-1].startswith("search "):
+            told[-1] += f", “{action.query}”"
+        else:
+            told.append(f"search “{action.query}”" if isinstance(action, Search) else type(action).__name__.lower())
     return " · ".join(told) or "no search"
 
 

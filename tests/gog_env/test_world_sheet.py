@@ -58,8 +58,13 @@ def test_a_page_goes_through_the_kinds_and_settings(world, monkeypatch):
     page = sheet(world, "train", columns=4, rows=3)
     assert page.size == (44 + 4 * 346 - 18, 44 + 3 * 384 - 18)
     assert {split for split, _ in asked} == {"train"} and len(asked) < 3 * len(cards)
-    assert [fields["kind"] for fields in cards] == [*KINDS, *KINDS[:2]]
+    assert [fields["kind"] for fields in cards] == [*KINDS, "gaze", "look_alike"], "then the most common ones again"
     assert len({fields["setting"] for fields in cards}) >= 5
+
+
+def test_calls_are_told_in_one_line():
+    calls = [{"type": "gaze", "box": [0.1, 0.1, 0.5, 0.5]}, *({"type": "search", "query": name} for name in "AB")]
+    assert module._calls(calls) == "gaze · search “A”, “B”" and module._calls([]) == "no search"
 
 
 def test_the_command_writes_a_page(tmp_path, capsys):
