@@ -106,7 +106,11 @@ class Task:
                 return image.open(most=MAX_PIXELS)
             return open_picture(image, most=MAX_PIXELS)
         except SourceError as error:
-            raise TaskError(f"task {self.id!r}: {error}") from error
+            remedy = (
+                f"; get it again, or leave out what is broken: python -m gog_env.doctor --benchmark {self.benchmark} "
+                "--data DIR --json FILE, then --without FILE"
+            )
+            raise TaskError(f"task {self.id!r}: {error}{remedy if self.benchmark else ''}") from error
 
 
 @dataclass(frozen=True)
@@ -192,6 +196,7 @@ class Tasks(Sequence[Task]):
             raise TaskError(
                 f"{self.source}: {count} of {len(self)} tasks need documents that are not in the index ({shown}); "
                 "build the index from the source that these tasks were made for"
+                + (", or read a --part whose tasks name none" if self[0].benchmark else "")
             )
 
 

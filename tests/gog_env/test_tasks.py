@@ -327,3 +327,18 @@ def test_real_fvqa() -> None:
     assert tasks[0].answers[0] == "Spain" and "🇪🇸" in tasks[0].answers
     assert tasks[0].question == "What is the country of origin of this food?"
     assert all(min(task.picture().size) > 100 for task in tasks)
+
+
+@pytest.mark.parametrize("benchmark", ["", "fvqa"])
+def test_what_cannot_be_played_says_what_to_do(benchmark: str) -> None:
+    """Published sets have a doctor, and parts that name no documents; one's own tasks have neither."""
+    torn = png(scene(3))[:-40]
+    task = Task(
+        id="t", image=torn, question="Which?", answers=("Gold",), kind="", evidence=("D03",), benchmark=benchmark
+    )
+    with pytest.raises(TaskError, match="task 't': ") as broken:
+        task.picture()
+    assert ("--without FILE" in str(broken.value)) == bool(benchmark)
+    with pytest.raises(TaskError, match="1 of 1 tasks need documents") as absent:
+        Tasks([task], source="mine").check_against(frozenset())
+    assert ("--part" in str(absent.value)) == bool(benchmark)
