@@ -101,6 +101,18 @@ def test_a_search_is_drawn_before_it_comes_back(knowledge: KnowledgeIndex, tasks
     assert rows.start >= 504 and columns.stop <= 544  # the reason, beside the crop
 
 
+def test_evidence_is_named_with_the_outcome_and_not_before(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
+    [hits] = knowledge.search_text(["ally of Arda"], 3)
+    episode = Episode(replace(tasks.by_id("t3"), evidence=(hits[0].document_id,)))
+    for action in (Search("ally of Arda"), Answer("wrong")):
+        step_batch([episode], [action], knowledge)
+    good = [int(lettering.GOOD[place : place + 2], 16) for place in (1, 3, 5)]
+    named = [
+        bool((rgb_array(episode, found=found)[100:338, 568:] == good).all(axis=2).any()) for found in (False, True)
+    ]
+    assert named == [False, True]
+
+
 def test_the_gold_answer_is_drawn_at_the_end_only(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
     """Pages before the end are the same whatever the gold answer and the evidence are."""
     task = tasks.by_id("t3")
