@@ -117,7 +117,8 @@ def _about(contenders: Sequence[Contender], common: Sequence[str]) -> str:
     tasks = {record["task_id"] for record in records}
     sets = sorted({record.get("benchmark") or "" for record in records} - {""})
     return (
-        f"{len(contenders)} {'policies' if len(contenders) > 1 else 'policy'}, {len(tasks)} tasks"
+        f"{len(contenders)} {'policies' if len(contenders) > 1 else 'policy'}, "
+        f"{len(tasks)} task{'s' * (len(tasks) != 1)}"
         + (f" of {', '.join(sets)}" if sets else "")
         + (f" ({len(common)} common to all)" if len(common) < len(tasks) else "")
         + f"; index {same(record['index'][:12] for record in records)}; "

@@ -74,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = episode_config(policy.card) if isinstance(policy, LmmPolicy) else None
         drawn = [task for task in tasks for _ in range(rollouts)]
         metrics, records = evaluate(policy, drawn, index, config, options.seed, progress=True)
-        metrics["policy"] = name
+        where = {"path": str(index.path), "fingerprint": index.fingerprint}
+        metrics |= {"policy": name, "tasks": "embedded world, heldout", "index": where}  # for agents.report, later
         save(out, metrics, records)
         return metrics, records
 

@@ -48,6 +48,7 @@ _STYLE: Any = {
     "grid.linewidth": 0.6,
     "legend.frameon": False,
     "legend.fontsize": 7.5,
+    "text.parse_math": False,  # names of runs and kinds may hold a $
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "svg.hashsalt": "glance-or-gaze",
@@ -56,15 +57,12 @@ _STYLE: Any = {
 
 
 def library() -> Any:
-    """`matplotlib.figure`, drawing without a screen.
+    """`matplotlib.figure`, which draws without a screen and leaves the caller's `pyplot` alone.
 
     Raises:
         ModelError: matplotlib is not installed; names the extra.
     """
     try:
-        import matplotlib
-
-        matplotlib.use("agg")
         from matplotlib import figure
     except ImportError:
         raise ModelError("plots need matplotlib; pip install 'glance-or-gaze[plots]'") from None
@@ -130,6 +128,8 @@ def _curves(figure: Any, trainings: Sequence[Training], curves: Sequence[tuple[s
         field.set_xlabel("step")
         if share and all(0 <= value <= 1 for one in trainings for _, value in one.series(key)):
             field.set_ylim(0, 1)
+        elif key.startswith("calls/"):
+            field.set_ylim(0, 1.05 * max((value for one in trainings for _, value in one.series(key)), default=0) or 1)
     if len(trainings) > 1:
         handles, labels = _legend(fields)
         made.legend(handles, labels, loc="outside upper left", ncols=min(4, len(labels)))
@@ -160,7 +160,9 @@ def _accuracy(figure: Any, policies: Sequence[Mapping[str, Any]], width: float) 
     field.set_xlim(0, 1.1)
     field.set_xticks([0, 0.25, 0.5, 0.75, 1])
     field.grid(axis="y", visible=False)
-    field.set_xlabel(f"accuracy (95 % interval over {stats[0]['n']} tasks)")
+    few, many = (pick(stat["n"] for stat in stats) for pick in (min, max))
+    tasks = f"{few} to {many}" if few != many else str(many)
+    field.set_xlabel(f"accuracy (95 % interval over {tasks} task{'s' * (many != 1)})")
     return made
 
 
@@ -180,7 +182,7 @@ def _by_kind(figure: Any, found: Mapping[str, Any], width: float) -> Any:
             colour = COLOURS[place % len(COLOURS)]
             field.plot([stat["low"], stat["high"]], [place, place], color=colour, linewidth=1.4, alpha=0.6)
             field.plot(stat["mean"], place, marker=_MARKS[place % len(_MARKS)], markersize=4, color=colour)
-        field.set_title(f"{kind['name']} ({kind['n']})", loc="left")
+        field.set_title(f"{kind['name']} ({kind['span']})", loc="left")
         first = number % max(1, min(len(kinds), int(width // 2))) == 0
         field.set_yticks(range(len(names)), names if first else [""] * len(names))
         field.set_ylim(len(names) - 0.5, -0.5)
@@ -209,8 +211,16 @@ def _calls(figure: Any, policies: Sequence[Mapping[str, Any]], width: float) -> 
 def save(plots: Mapping[str, Any], out: str | Path, formats: Sequence[str] = FORMATS) -> list[Path]:
     """Writes plots as `OUT/NAME.FORMAT`, after all of them have been drawn.
 
+    Args:
+        plots: matplotlib figures by name, as `drawn` makes them.
+        out: the folder; it is made if it is not there.
+        formats: of `FORMATS`.
+
+    Returns:
+        The files, in the order of the plots.
+
     Raises:
-        ModelError: the disk refuses.
+        ModelError: the disk refuses, or matplotlib cannot draw a plot (of hundreds of policies, say).
     """
     import matplotlib
 
@@ -220,7 +230,10 @@ def save(plots: Mapping[str, Any], out: str | Path, formats: Sequence[str] = FOR
         for name, plot in plots.items():
             for form in formats:
                 file = io.BytesIO()
-                plot.savefig(file, format=form, metadata=undated[form])
+                try:
+                    plot.savefig(file, format=form, metadata=undated[form])
+                except ValueError as error:
+                    raise ModelError(f"{name}.{form} cannot be drawn ({error}); plot fewer runs at once") from None
                 drawn[Path(out) / f"{name}.{form}"] = file.getvalue()
     try:
         Path(out).mkdir(parents=True, exist_ok=True)
@@ -244,6 +257,14 @@ def formats(text: str) -> list[str]:
     return listed
 
 
+def inches(text: str) -> float:
+    """How wide a plot may be."""
+    value = above_zero(text)
+    if not 1 <= value <= 40:
+        raise argparse.ArgumentTypeError(f"{text} inches are no width of a plot; give 1 to 40")
+    return value
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     made = argparse.ArgumentParser(
@@ -258,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
         "--format", metavar="LIST", type=formats, default=list(FORMATS), help="of png, pdf and svg (default: all)"
     )
     made.add_argument(
-        "--width", metavar="INCHES", type=above_zero, default=6.8, help="of a plot (default: %(default)s, a page's)"
+        "--width", metavar="INCHES", type=inches, default=6.8, help="1 to 40 (default: %(default)s, a page)"
     )
     return made
 

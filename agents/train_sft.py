@@ -6,7 +6,7 @@
 Decisions: the loss falls on the assistant's turns that are no mistakes (`agents.collate`), never on questions, results
 and pictures. A model of a few million parameters is trained whole with Muon and AdamW; a large one by LoRA with AdamW
 (`--preset paper` has the paper's values). The run is the same for the same seed and thread count, after a kill and
-`--resume` too. The result is a model folder with its card.
+`--resume` too. The result is a model folder with its card, and a page (`agents.report`).
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from agents.checkpoints import TRAINER, unfinished_folder
 from agents.dialects import tools_of
 from agents.options import above_zero, add_dialect, check_dialect, natural, positive, reporter
 from agents.processes import finished_model, processes
+from agents.report.ending import end_with_report
 from agents.settings import check_out, default_model, open_world, run_facts, write_json
 from agents.task_options import add_task_options, check_task_options, given_tasks
 from index import extras
@@ -322,6 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     loss = next((row["loss"] for row in reversed(final) if "loss" in row), float("nan"))
     done = max((row["step"] for row in final if "step" in row), default=0)
     print(f"trained {done} steps, last loss {loss:.4f}; model in {Path(options.out) / 'model'}")
+    print(end_with_report(options.out, None, ()))
     return 0
 
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 import unicodedata
 from pathlib import Path
@@ -80,9 +81,8 @@ def wrap(text: str, size: float, room: float, bold: bool = False) -> list[str]:
         if lines[-1]:
             lines.append("")
         while not fits(word, size, room, bold):
-            end = len(word) - 1
-            while end > 1 and not fits(word[:end], size, room, bold):
-                end -= 1
+            ends = range(1, len(word))  # the first letter always fits
+            end = max(1, bisect.bisect_left(ends, True, key=lambda end: not fits(word[:end], size, room, bold)))
             lines[-1], word = word[:end], word[end:]
             lines.append("")
         lines[-1] = word

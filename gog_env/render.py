@@ -102,23 +102,25 @@ def _status(episode: Episode) -> tuple[str, str, str]:
     parts = episode.reward_parts
     if not episode.done:
         left = f"{episode.turns_left} turn{'s' if episode.turns_left != 1 else ''} left"
-        return f"{left} · reward so far {_signed(parts.total)}", "", GREY
+        return f"{left} · reward so far {_short(parts.total)}", "", GREY
     if episode.truncated:
         verdict, ink = "Out of turns", BAD
+    elif 0 < parts.accuracy < 1:  # rules such as token F1 know shares
+        verdict, ink = "Partly right", GOOD
     elif parts.accuracy:
         verdict, ink = "Correct", GOOD
     else:
         verdict, ink = "Wrong", BAD
     cost = f", cost {parts.cost:.2f}" if parts.cost else ""
     searches = f"{parts.calls} search{'es' if parts.calls != 1 else ''}"
-    score = "no answer" if episode.truncated else f"accuracy {parts.accuracy:.0f}, format {parts.format:.0f}"
+    score = "no answer" if episode.truncated else f"accuracy {_short(parts.accuracy)}, format {_short(parts.format)}"
     detail = f"{score}, {searches}{cost}"
     if episode.truncated:
         detail += f"; the gold answer is {episode.task.answers[0]}"
-    return f"{verdict} · reward {_signed(parts.total)}", detail, ink
+    return f"{verdict} · reward {_short(parts.total)}", detail, ink
 
 
-def _signed(value: float) -> str:
+def _short(value: float) -> str:
     text = f"{value:.3f}".rstrip("0").rstrip(".")
     return "0" if text in ("-0", "") else text.replace("-", "−")
 
@@ -172,7 +174,7 @@ class _Page(Canvas):
         used, most = len(episode.turns), episode.config.max_turns
         self.text(left, top, f"TURNS · {used} OF {most}", 10, GREY, bold=True)
         if used and not episode.done:
-            so_far = f"reward so far {_signed(episode.reward_parts.total)}"
+            so_far = f"reward so far {_short(episode.reward_parts.total)}"
             self.text(right - length(so_far, 11.5), top - 1, so_far, 11.5, GREY)
         rows = int((bottom - top - 18) / 36)
         first = max(0, used - rows)
@@ -186,7 +188,7 @@ class _Page(Canvas):
             ink = BAD if isinstance(turn.action, Malformed) else INK
             self.text(left + 27, y, name, 14, ink, bold=True)
             x = left + 27 + length(name, 14, bold=True) + 7
-            end = right - self.evidence(episode, turn, right, y)
+            end = right - (self.evidence(episode, turn, right, y) if found else 0)
             self.line(x, y, detail, 14, ink, end - x)
             self.line(left + 27, y + 17, _brought(turn) if found or not now else "…", 11.5, GREY, right - left - 27)
 
@@ -286,7 +288,7 @@ class _Page(Canvas):
         y += 20 + lines * 26
         if aliases and y + 16 < bottom - 40:
             self.line(left, y, "or " + ", ".join(aliases[:20]), 12, GREY, right - left)
-        values = [("ACCURACY", f"{parts.accuracy:g}"), ("FORMAT", f"{parts.format:g}"), ("CALLS", str(parts.calls))]
+        values = [("ACCURACY", _short(parts.accuracy)), ("FORMAT", _short(parts.format)), ("CALLS", str(parts.calls))]
         values += [("COST", f"{parts.cost:.3g}")] if parts.cost else []
         step = (right - left) / len(values)
         for column, (name, value) in enumerate(values):

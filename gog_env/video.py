@@ -184,7 +184,7 @@ def recorded(path: str | Path, task: str | None) -> dict[str, Any]:
         TaskError: no such file, or no such record.
     """
     for record in trajectory.read(path):
-        if task is None or record["task_id"] == task:
+        if task is None or record.get("task_id") == task:
             return record
     raise TaskError(
         f"{path}: no trajectory{f' of task {task!r}' if task else ''}; see its task_id fields for what there is"

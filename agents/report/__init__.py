@@ -2,6 +2,6 @@
 
     python -m agents.report runs/evaluate                  # again, or of several runs: RUN ...
 
-`agents.evaluate` and `agents.train_rl` end with one. `runs` reads, `figures` and `curves` work out what is shown,
-`choose`, `album` and `gallery` make the episodes' part, `page` writes.
+`agents.evaluate`, `agents.train_rl` and `agents.train_sft` end with one. `runs` reads, `figures` and `curves` work out
+what is shown, `choose`, `album` and `gallery` make the episodes' part, `page` writes.
 """

@@ -1,9 +1,10 @@
 """Which episodes a page shows: few enough to stay light, of every kind, right ones and wrong ones.
 
-Decisions: the same tasks for all policies where they have common ones, so that one sees what each did about the same
-question. Tasks are drawn in turns by kind, within a kind in turns by how they came out (policies differ, all wrong, all
-right), within that in the order of the SHA-256 of their ids: no taste, no luck, the same page again. That makes them
-examples and no sample: shares among them say nothing, and the page says so.
+Decisions: the same tasks for all policies that have common ones, so that one sees what each did about the same
+question; what room those leave goes to tasks that a policy has alone. Tasks are drawn in turns by kind, within a kind
+in turns by how they came out (policies differ, all wrong, all right), within that in the order of the SHA-256 of their
+ids: no taste, no luck, the same page again. That makes them examples and no sample: shares among them say nothing, and
+the page says so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from agents.measures import Record
 
 EPISODES = 72
 """Episodes on a page."""
-_POLICIES = 18
+POLICIES = 18
 """Policies whose episodes are shown; of more, the first ones."""
 
 
@@ -27,12 +28,29 @@ def chosen(contenders: Sequence[Contender], most: int = EPISODES) -> list[tuple[
         contenders: policies; of more than 18 the first ones.
         most: episodes in all.
     """
-    shown = list(contenders)[: min(_POLICIES, max(1, most))]
-    common = set.intersection(*(set(one.first) for one in shown)) if shown else set()
-    if not common:
-        share = most // len(shown) if shown else 0
-        return [pair for one in shown for pair in _of([one], set(one.first), share)]
-    return _of(shown, common, most)
+    shown = list(contenders)[: min(POLICIES, max(1, most))]
+    found: list[tuple[Contender, Record]] = []
+    for members, common in _sharing(shown):
+        some = _of(members, common, most * len(members) // len(shown)) if len(members) > 1 else []
+        room = (most * len(members) // len(shown) - len(some)) // len(members)
+        found += some
+        for one in members:
+            found += _of([one], set(one.first) - common if len(members) > 1 else common, room)
+    return found
+
+
+def _sharing(contenders: Sequence[Contender]) -> list[tuple[list[Contender], set[str]]]:
+    """The policies in groups with common tasks, and these."""
+    groups: list[tuple[list[Contender], set[str]]] = []
+    for one in contenders:
+        for members, common in groups:
+            if not common.isdisjoint(one.first):
+                members.append(one)
+                common.intersection_update(one.first)
+                break
+        else:
+            groups.append(([one], set(one.first)))
+    return groups
 
 
 def _of(contenders: Sequence[Contender], tasks: set[str], most: int) -> list[tuple[Contender, Record]]:
@@ -55,7 +73,7 @@ def _of(contenders: Sequence[Contender], tasks: set[str], most: int) -> list[tup
     for task in _in_turns(lines):
         pairs = [(one, record) for one in contenders for record in _examples(records[id(one)][task])]
         if len(found) + len(pairs) > most:
-            break
+            return found or pairs[:most]  # what one asks for may be less than a task's episodes
         found += pairs
     return found
 

@@ -9,6 +9,7 @@ have the axis 0 to 1, so that no noise looks like progress.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,9 +84,10 @@ def panels(trainings: Sequence[Training]) -> list[Panel]:
     return [one for one in made if one is not None]
 
 
-def kind_panels(trainings: Sequence[Training]) -> list[Panel]:
-    """Accuracy by kind of task."""
-    kinds = sorted({kind for one in trainings for row in one.rows for kind in map(_kind, row) if kind})
+def kind_panels(trainings: Sequence[Training], most: int) -> list[Panel]:
+    """Accuracy by kind of task, of the `most` kinds that were logged most often."""
+    logged = Counter(kind for one in trainings for row in one.rows for kind in map(_kind, row) if kind)
+    kinds = sorted(sorted(logged, key=lambda kind: (-logged[kind], kind))[:most])
     made = [_panel(kind, trainings, (f"kind/{kind}/accuracy",), True) for kind in kinds]
     return [one for one in made if one is not None]
 
@@ -151,17 +153,20 @@ def nice_ticks(low: float, high: float, most: int = 4) -> list[float]:
 
     >>> nice_ticks(0.0, 1.0), nice_ticks(0.12, 0.31), nice_ticks(2.0, 2.0)
     ([0.0, 0.25, 0.5, 0.75, 1.0], [0.1, 0.2, 0.3, 0.4], [1.5, 1.75, 2.0, 2.25, 2.5])
+    >>> nice_ticks(-1e-14, 3e-14)
+    [-1e-14, 0.0, 1e-14, 2e-14, 3e-14]
     """
-    if not high > low:
-        margin = abs(low) / 4 or 0.5
-        low, high = low - margin, high + margin
+    size = max(abs(low), abs(high))
+    if not high - low > 1e-9 * size:  # one value, or values that no axis can tell apart
+        low, high = (low - size / 4, high + size / 4) if size else (0.0, 1.0)
     raw = (high - low) / most
-    unit = 10.0 ** math.floor(math.log10(raw))
+    power = math.floor(math.log10(raw))
+    unit = 10.0**power
     for step in (unit, 2 * unit, 2.5 * unit, 5 * unit, 10 * unit, 20 * unit):
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         if last - first <= most:
             break
-    return [round(place * step, 12) for place in range(first, last + 1)]
+    return [round(place * step, 3 - power) for place in range(first, last + 1)]
 
 
 def _panel(title: str, trainings: Sequence[Training], keys: Sequence[str], bounded: bool) -> Panel | None:

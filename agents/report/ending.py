@@ -22,7 +22,7 @@ def end_with_report(out: str | Path, index: Any, tasks: Iterable[Task]) -> str:
 
     Args:
         out: the folder of `--out`.
-        index: what was searched, without noise and poison.
+        index: what was searched, without noise and poison; None where nothing was.
         tasks: what was played.
 
     Returns:

@@ -13,10 +13,12 @@ from functools import partial
 from typing import Any
 
 from agents import compare, gaze_gain
+from agents.compare_figures import groups_of, several_benchmarks
 from agents.compare_runs import Contender, by_task
 from agents.measures import CALLS, Record, share
 from agents.report.pictures import Pictures, fits
 from index.errors import GoGError
+from index.images import iou
 
 WHOLE = 256
 """Whole pictures that are searched for the gaze gain."""
@@ -66,7 +68,8 @@ def figures(contenders: Sequence[Contender], found: Mapping[str, gaze_gain.Found
     Returns:
         `about` (a line), `notes` (texts with `unfair`), `policies` (each with `name`, `accuracy`, `difference`,
         `judged`, `reward`, `calls`, `retrieval`, `gaze`, `behaviour`, `costs`, `spent`, `box_iou`), `kinds` (each with
-        `name`, `n` and `rows`: the policies' `name`, `accuracy` and `calls`), and `against`.
+        `name`, `n` tasks at most, `span` (how many, in words) and `rows`: the policies' `name`, `accuracy` and
+        `calls`), and `against`.
     """
     compared = compare.compare(contenders, found=dict(found), seed=seed)
     policies = []
@@ -86,7 +89,7 @@ def figures(contenders: Sequence[Contender], found: Mapping[str, gaze_gain.Found
                 "behaviour": entry["behaviour"],
                 "costs": [(said, entry["costs"][name]["mean"]) for name, said in _COSTS],
                 "spent": _spent(one),
-                "box_iou": _told(one, "box_iou"),
+                "box_iou": _box_iou(one),
             }
         )
     return {
@@ -105,30 +108,32 @@ def kind_of(record: Record) -> str:
 
 def _kinds(contenders: Sequence[Contender], entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     names = sorted({name for entry in entries for name in entry["accuracy"]["by"]["kind"]})
-    calls = [_calls_by_kind(one) for one in contenders]
+    several = several_benchmarks(contenders)
+    calls = [_calls_by_kind(one, several) for one in contenders]
     kinds = []
     for name in names:
         rows = [
             {
                 "name": one.name,
                 "accuracy": entry["accuracy"]["by"]["kind"].get(name),
-                "calls": by_kind.get(name.rpartition(": ")[2]),
+                "calls": by_kind.get(name),
             }
             for one, entry, by_kind in zip(contenders, entries, calls, strict=True)
         ]
-        most = max(row["accuracy"]["n"] for row in rows if row["accuracy"])
-        kinds.append({"name": name, "n": most, "rows": [row for row in rows if row["accuracy"]]})
+        counts = [row["accuracy"]["n"] for row in rows if row["accuracy"]]
+        span = f"{min(counts)} to {max(counts)}" if len(set(counts)) > 1 else str(counts[0])
+        kinds.append({"name": name, "n": max(counts), "span": span, "rows": [row for row in rows if row["accuracy"]]})
     return kinds
 
 
-def _calls_by_kind(contender: Contender) -> dict[str, dict[str, float]]:
-    """Mean number of each call by kind of task."""
+def _calls_by_kind(contender: Contender, several: bool) -> dict[str, dict[str, float]]:
+    """Mean number of each call by kind of task; kinds are called as in the table of accuracies."""
     found: dict[str, dict[str, float]] = {}
     for name in CALLS:
         values = by_task(contender.records, partial(_count, name))
         groups: dict[str, list[float]] = {}
         for task, value in values.items():
-            groups.setdefault(kind_of(contender.first[task]), []).append(value)
+            groups.setdefault(groups_of(contender.first[task], several)["kind"], []).append(value)
         for kind, some in groups.items():
             found.setdefault(kind, {})[name] = math.fsum(some) / len(some)
     return found
@@ -159,7 +164,29 @@ def _spent(contender: Contender) -> float | None:
     return math.fsum(known) if len(known) == len(costs) and known else None
 
 
-def _told(contender: Contender, name: str) -> float | None:
-    """A figure of the runs' own metrics, over the runs that have it."""
-    known = [float(value) for run in contender.runs if isinstance(value := run.about.get(name), (int, float))]
-    return math.fsum(known) / len(known) if known else None
+def sound(box: Any) -> bool:
+    """Whether a box can be drawn, cut out and measured; what was recorded was checked when it was played."""
+    return (
+        isinstance(box, Sequence)
+        and len(box) == 4
+        and all(isinstance(edge, (int, float)) and 0 <= edge <= 1 for edge in box)
+        and box[0] < box[2]
+        and box[1] < box[3]
+    )
+
+
+def _box_iou(contender: Contender) -> float | None:
+    """The best IoU of a gaze and the first region, as `agents.measures` defines it; None where nobody gazed."""
+    with_regions = [record for record in contender.records if record["regions"] and sound(record["regions"][0])]
+    if not any(_gazes(record) for record in with_regions):
+        return None
+    return _mean(by_task(with_regions, _best_iou))
+
+
+def _gazes(record: Record) -> list[Sequence[float]]:
+    boxes = (turn["action"]["box"] for turn in record["turns"] if turn["action"]["type"] == "gaze")
+    return [box for box in boxes if sound(box)]
+
+
+def _best_iou(record: Record) -> float:
+    return max((iou(box, record["regions"][0]) for box in _gazes(record)), default=0.0)

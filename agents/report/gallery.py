@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agents.compare_runs import Contender
 from agents.measures import CALLS, Record, declines
-from agents.report.album import CROP, HIT, SCENE, Album
-from agents.report.figures import calls_of, kind_of
+from agents.report.album import CROP, HIT, SCENE, Album, Kept
+from agents.report.figures import calls_of, kind_of, sound
 from agents.report.pictures import Pictures
 from index.images import crop
 
@@ -56,7 +57,7 @@ def episodes(
     if lacking:
         notes.append(
             f"{lacking} of {len(made)} episodes are shown without their picture: it was not found, or found changed, "
-            "or there was no more room; --tasks PATH (or --benchmark, --data) names the tasks"
+            "or there was no more room; --tasks PATH (or --benchmark, --data; --index embedded) names the tasks"
         )
     if without:
         notes.append(
@@ -70,7 +71,7 @@ def episode(policy: str, record: Record, scene: Any, pictures: Pictures, album: 
     """One episode. `scene` is its picture (PIL), None where it is not there."""
     reward = record["reward"]
     accuracy = float(reward["accuracy"])
-    kept = album.add(f"scene {record.get('picture')}", scene, SCENE)
+    kept = _view(album.add(f"scene {record.get('picture')}", scene, SCENE))
     evidence = set(record["evidence"] or ())
     turns = [
         _turn(number, turn, record, scene, evidence, pictures, album)
@@ -87,7 +88,7 @@ def episode(policy: str, record: Record, scene: Any, pictures: Pictures, album: 
         "choices": [plain(choice, TITLE) for choice in (record.get("choices") or ())[:12]],
         "scene": kept,
         "marks": _marks(turns, kept),
-        "regions": [_placed(box, kept) for box in record["regions"][:12]] if kept else [],
+        "regions": [_placed(box, kept) for box in record["regions"][:12] if sound(box)] if kept else [],
         "turns": turns,
         "more_turns": max(0, len(record["turns"]) - TURNS),
         "answer": None if record.get("answer") is None else plain(record["answer"], ANSWER),
@@ -114,7 +115,7 @@ def _turn(
     action = turn["action"]
     kind, box = action["type"], action.get("box")
     cut = None
-    if kind == "gaze" and scene is not None and _sound(box):
+    if kind == "gaze" and scene is not None and sound(box):
         cut = album.add(f"crop {record.get('picture')} {box}", crop(scene, box), CROP)
     hits = [
         {
@@ -131,7 +132,7 @@ def _turn(
         "type": plain(kind, 20),
         "detail": plain(_detail(action), RESULT),
         "thought": plain(action.get("thought"), THOUGHT),
-        "box": box if kind == "gaze" and _sound(box) else None,
+        "box": box if kind == "gaze" and sound(box) else None,
         "crop": cut,
         "searched": kind in CALLS,
         "hits": hits,
@@ -154,17 +155,6 @@ def _thumb(picture_id: Any, pictures: Pictures, album: Album) -> Any:
     return album.kept[name] if name in album.kept else album.add(name, pictures.hit(picture_id), HIT)
 
 
-def _sound(box: Any) -> bool:
-    """Whether a box can be drawn and cut out; what was recorded was checked when it was played."""
-    return (
-        isinstance(box, Sequence)
-        and len(box) == 4
-        and all(isinstance(edge, (int, float)) and 0 <= edge <= 1 for edge in box)
-        and box[0] < box[2]
-        and box[1] < box[3]
-    )
-
-
 def _placed(box: Sequence[float], kept: Any) -> dict[str, float]:
     x0, y0, x1, y1 = box
     return {
@@ -177,10 +167,20 @@ def _placed(box: Sequence[float], kept: Any) -> dict[str, float]:
 
 _TAG = 22.0
 """Side of a number's field on the picture, in its pixels."""
+_LEAST = 320
+"""Longest side at which a picture is shown at least, so that numbers do not hide a small one."""
+
+
+def _view(kept: Kept | None) -> Kept | None:
+    """A picture in the size at which it is shown and drawn on."""
+    if kept is None or max(kept.width, kept.height) >= _LEAST:
+        return kept
+    larger = _LEAST / max(kept.width, kept.height)
+    return replace(kept, width=max(1, round(larger * kept.width)), height=max(1, round(larger * kept.height)))
 
 
 def _marks(turns: Sequence[Mapping[str, Any]], kept: Any) -> list[dict[str, Any]]:
-    """Frames and numbers on the picture: a gaze's box, a glance's edge; numbers never cover one another."""
+    """Frames and numbers on the picture: a gaze's box, a glance's edge; numbers overlap only where it is full."""
     if kept is None:
         return []
     marks: list[dict[str, Any]] = []
@@ -188,16 +188,20 @@ def _marks(turns: Sequence[Mapping[str, Any]], kept: Any) -> list[dict[str, Any]
         whole = turn["type"] == "glance"
         if turn["box"] is None and not whole:
             continue
-        inset = 4.0 * sum(mark["whole"] for mark in marks)
+        inset = 2.0 + min(4.0 * sum(mark["whole"] for mark in marks), max(0, min(kept.width, kept.height) / 2 - 4))
         place = _placed(turn["box"] or (0, 0, 1, 1), kept)
         if whole:
-            place = {"x": inset + 2, "y": inset + 2, "w": kept.width - 2 * inset - 4, "h": kept.height - 2 * inset - 4}
+            sides = {"w": max(0.0, kept.width - 2 * inset), "h": max(0.0, kept.height - 2 * inset)}
+            place = {"x": inset, "y": inset, **sides}
         x = min(max(0.0, place["x"] + (4 if whole else 0)), max(0.0, kept.width - _TAG))
         above = place["y"] - _TAG
         y = min(above if above >= 0 and not whole else place["y"] + (4 if whole else 0), max(0.0, kept.height - _TAG))
-        while (
-            any(abs(x - m["tag_x"]) < _TAG and abs(y - m["tag_y"]) < _TAG for m in marks) and x + 2 * _TAG <= kept.width
-        ):
-            x += _TAG
+        while any(abs(x - m["tag_x"]) < _TAG and abs(y - m["tag_y"]) < _TAG for m in marks):
+            if x + 2 * _TAG <= kept.width:
+                x += _TAG
+            elif y + 2 * _TAG <= kept.height:
+                x, y = 0.0, y + _TAG
+            else:
+                break
         marks.append({**place, "whole": whole, "number": turn["number"], "tag_x": round(x, 1), "tag_y": round(y, 1)})
     return marks

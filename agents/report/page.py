@@ -14,13 +14,14 @@ import functools
 import hashlib
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agents.compare_runs import Contender, Run
 from agents.report import curves
 from agents.report.album import Album
-from agents.report.choose import EPISODES, chosen
+from agents.report.choose import EPISODES, POLICIES, chosen
 from agents.report.figures import figures, whole_pictures
 from agents.report.gallery import CONTROLS, episodes, plain
 from agents.report.pictures import Pictures
@@ -57,12 +58,14 @@ def render(runs: Runs, pictures: Pictures, most: int = EPISODES, keep: bool = Fa
         "trainings": trainings,
         "left_out": [one.name for one in runs.trainings[TRAININGS:]],
         "panels": curves.panels(trainings),
-        "kind_panels": curves.kind_panels(trainings),
+        "kind_panels": [replace(one, title=plain(one.title, 60)) for one in curves.kind_panels(trainings, KINDS)],
         "parts": parts,
         "runs": _made([run for one in runs.evaluations for run in one.runs], trainings),
     }
     contenders = [*runs.evaluations, *(window for one in trainings for window in one.windows)]
     said = list(pictures.notes)
+    if unshown := [one.name for one in contenders[POLICIES:]]:
+        said.append(f"no episodes are shown of {', '.join(unshown)}: {POLICIES} policies have room")
     while True:
         album = Album()
         shown, notes = episodes(chosen(contenders, most), pictures, album)
@@ -89,10 +92,15 @@ def _trained(trainings: Sequence[Training]) -> list[str]:
     said = []
     for one in trainings:
         tasks, index = one.about.get("tasks"), one.about.get("index")
-        words = f"{one.name}: " * (len(trainings) > 1) + f"{one.rows[-1]['step'] if one.rows else 0:.0f} steps"
-        words += f", {tasks} tasks" if isinstance(tasks, int) else ""
+        steps = int(one.rows[-1]["step"]) if one.rows else 0
+        words = f"{one.name}: " * (len(trainings) > 1) + _count(steps, "step")
+        words += f", {_count(tasks, 'task')}" if isinstance(tasks, int) else ""
         said.append(words + (f", index {index[:12]}" if isinstance(index, str) else ""))
     return said
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _part(name: str, contenders: Sequence[Contender], found: Any) -> dict[str, Any]:
@@ -229,7 +237,8 @@ def write(path: str | Path, html: str) -> Path:
 
 
 def _is_ours(path: Path) -> bool:
-    if not path.is_file():
+    try:
+        with path.open("rb") as file:
+            return MARK.encode() in file.read(_HEAD)
+    except OSError:  # a folder, or nothing that may be read
         return False
-    with path.open("rb") as file:
-        return MARK.encode() in file.read(_HEAD)

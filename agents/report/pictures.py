@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agents.compare_runs import Run
+from agents.compare_runs import Run, share_of, task_key
 from agents.measures import Record
 from gog_env.benchmarks import read_benchmark
 from gog_env.noise import unreliable
@@ -65,10 +65,11 @@ class Pictures:
 
 
 def by_id(tasks: Iterable[Task]) -> dict[str, list[Task]]:
-    """Tasks by their id."""
+    """Tasks by their id, and by what records of evaluations call them (`agents.compare_runs.task_key`)."""
     found: dict[str, list[Task]] = {}
     for task in tasks:
-        found.setdefault(task.id, []).append(task)
+        for key in {task.id, task_key(task.benchmark, task.id)}:  # rollouts of a training name the id alone
+            found.setdefault(key, []).append(task)
     return found
 
 
@@ -170,8 +171,6 @@ def _open(found: Pictures, path: str, run: Run) -> None:
 
 def fits(index: Any, runs: Sequence[Run]) -> bool:
     """Whether an index is the one that some of the runs searched, noise and poison aside."""
-    from agents.compare_runs import share_of
-
     for run in runs:
         said = run.about.get("seed")
         seed = said if isinstance(said, int) else 0

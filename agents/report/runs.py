@@ -23,6 +23,8 @@ from index.errors import TaskError
 LOG, ABOUT = "log.jsonl", "run.json"
 _MOST = 12 << 20
 """Bytes that are read of the beginning and of the end of a training's rollouts."""
+_LARGEST = 1e300
+"""Numbers of a log that are larger cannot be drawn, as those that are not finite; those below 1e-300 are 0."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def read_runs(given: Sequence[str], patient: bool = False) -> Runs:
         name, path = split_name(text)
         if not path.is_dir():
             raise TaskError(f"{path} is no folder; name a run that agents.evaluate or agents.train_rl wrote")
-        inside = [path] if _is_run(path) else [one for one in sorted(path.iterdir()) if _is_run(one)]
+        inside = [path] if _is_run(path) else _runs_in(path)
         if not inside:
             raise TaskError(
                 f"{path} holds no run ({METRICS} or {LOG}); name a folder that agents.evaluate or agents.train_rl wrote"
@@ -127,7 +129,12 @@ def _evaluations(wanted: Sequence[str], patient: bool) -> tuple[list[Contender],
 
 
 def _is_run(folder: Path) -> bool:
-    return folder.is_dir() and folder.name[0] != "." and ((folder / LOG).exists() or (folder / METRICS).exists())
+    return (folder / LOG).exists() or (folder / METRICS).exists()
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    """The runs in a folder; unfinished ones, whose names begin with a dot, have to be named themselves."""
+    return [one for one in sorted(folder.iterdir()) if one.name[0] != "." and one.is_dir() and _is_run(one)]
 
 
 def read_training(folder: Path, name: str = "") -> Training:
@@ -168,19 +175,23 @@ def _rows(path: Path) -> tuple[Mapping[str, float], ...]:
             continue
         try:
             row = json.loads(line)
-            step = float(row["step"])
+            step = _number(row["step"])
+            if step is None:
+                raise ValueError
         except (ValueError, KeyError, TypeError):
             if number == len(lines):  # torn off: it is being written, or its writer was killed
                 continue
             raise TaskError(f"{path}, line {number}: no log of a step; remove the damaged line") from None
-        rows.setdefault(step, {}).update(
-            {
-                key: float(value)
-                for key, value in row.items()
-                if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            }
-        )
+        found = {key: known for key, value in row.items() if (known := _number(value)) is not None}
+        rows.setdefault(step, {}).update(found)
     return tuple(rows[step] for step in sorted(rows))
+
+
+def _number(value: Any) -> float | None:
+    """A number that can be drawn; None for anything else, NaN and infinity among it."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not -_LARGEST <= value <= _LARGEST:
+        return None
+    return float(value) if value == 0 or abs(value) > 1 / _LARGEST else 0.0
 
 
 def _records(path: Path) -> tuple[list[Record], list[Record]]:

@@ -59,6 +59,15 @@ SMALL = 2**16  # bytes of a body that is no picture
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+class _Json(JSONResponse):
+    """JSON of texts from anywhere: halves of surrogates, which UTF-8 cannot write, become question marks."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(
+            "utf-8", "replace"
+        )
+
+
 class Page:
     """A stage with the sessions that are played on it."""
 
@@ -73,7 +82,7 @@ class Page:
 
     async def facts(self, request: Request) -> Response:
         """What is here."""
-        return JSONResponse(await self.work(views.facts, self.stage))
+        return _Json(await self.work(views.facts, self.stage))
 
     async def begin(self, request: Request) -> Response:
         """A new episode."""
@@ -139,7 +148,8 @@ class Page:
             picture = await self.work(self.stage.index.thumbnail, request.query_params.get("id", ""))
         except KeyError as error:
             raise RequestError(str(error.args[0]), 404) from None
-        return _pixels(*views.picture_bytes(picture), "private, max-age=3600")
+        data, kind = await self.work(views.picture_bytes, picture)
+        return _pixels(data, kind, "private, max-age=3600")
 
     async def record(self, request: Request) -> Response:
         """An episode that is over, as a line of `trajectories.jsonl`."""
@@ -148,7 +158,7 @@ class Page:
             raise RequestError("the episode is not over yet", 409)
         line = await self.work(self._line, session)
         headers = {"Content-Disposition": 'attachment; filename="episode.jsonl"'}
-        return Response(line + "\n", media_type="application/x-ndjson", headers=headers)
+        return Response((line + "\n").encode("utf-8", "replace"), media_type="application/x-ndjson", headers=headers)
 
     def _line(self, session: Session) -> str:
         if session.recorded is not None:
@@ -163,7 +173,7 @@ class Page:
         return self.sessions.get(request.path_params["id"])
 
     async def _state(self, session: Session) -> Response:
-        return JSONResponse(await self.work(views.state, session, self.stage))
+        return _Json(await self.work(views.state, session, self.stage))
 
 
 def application(stage: Stage, token: str | None = None, sessions: Sessions | None = None) -> Starlette:

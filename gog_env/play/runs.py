@@ -73,7 +73,7 @@ def open_runs(folders: Sequence[str | Path]) -> list[Run]:
     """
     files: list[Path] = []
     for folder in map(Path, folders):
-        here = [folder / FILE] if (folder / FILE).is_file() else sorted(folder.glob(f"*/{FILE}"))
+        here = [folder / FILE] if (folder / FILE).is_file() else sorted(folder.glob(f"[!.]*/{FILE}"))
         if not here:
             raise TaskError(f"--run {folder} holds no {FILE}; name a folder that python -m agents.evaluate wrote")
         files += here

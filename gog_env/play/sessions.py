@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from gog_env.actions import Gaze
 from gog_env.episode import Episode
 from index.knowledge import Hit
 from index.wire import RequestError
@@ -56,7 +57,7 @@ class Session:
         recorded: the record of an episode that is only shown.
         notes: what should be known about it.
         own: about a picture that somebody brought: no gold answer, no score.
-        held: bytes that it keeps, of an own picture and of what its player looks at.
+        held: bytes that it keeps from its beginning, of an own picture and of what its player looks at.
         whole: what the whole picture finds, once somebody has asked for the comparison.
         helped: whether that was shown to a player who had not glanced.
         id: its name.
@@ -77,6 +78,12 @@ class Session:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
+    def weight(self) -> int:
+        """Bytes that it keeps by now: `held`, and the crops that its player may look at again."""
+        crops = [turn.picture for turn in self.episode.turns if isinstance(turn.action, Gaze)]
+        return self.held + sum(3 * crop.width * crop.height for crop in crops if crop is not None)
+
+    @property
     def scored(self) -> bool:
         """Whether there is a gold answer."""
         return not self.own
@@ -95,8 +102,7 @@ class Sessions:
     def add(self, session: Session) -> Session:
         """Keeps a session, and lets go of those that nobody has used for longest where there are too many."""
         self._all[session.id] = session
-        while len(self._all) > 1 and (len(self._all) > self.most or self._held() > self.held):
-            self._all.popitem(last=False)
+        self._make_room()
         return session
 
     def get(self, name: str) -> Session:
@@ -108,7 +114,12 @@ class Sessions:
         if name not in self._all:
             raise RequestError("this episode is not kept any more; start another one", 404)
         self._all.move_to_end(name)
+        self._make_room()  # it may have grown since
         return self._all[name]
 
-    def _held(self) -> int:
-        return sum(session.held for session in self._all.values())
+    def _make_room(self) -> None:
+        while len(self._all) > 1 and (len(self._all) > self.most or self._weight() > self.held):
+            self._all.popitem(last=False)
+
+    def _weight(self) -> int:
+        return sum(session.weight for session in self._all.values())

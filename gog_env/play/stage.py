@@ -7,6 +7,7 @@ Decisions: everything here is plain and synchronous; `app` calls it in threads. 
 from __future__ import annotations
 
 import contextlib
+import io
 import secrets
 import threading
 from collections import Counter
@@ -14,12 +15,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from gog_env import pictures
 from gog_env.actions import Action, Glance
 from gog_env.episode import Episode, EpisodeConfig, step_batch
 from gog_env.task import MAX_QUESTION, Task, Tasks
 from index.errors import GoGError, ServiceError, TaskError
-from index.images import open_picture
+from index.images import MAX_PIXELS, open_picture
 from index.wire import RequestError
 
 from .players import Player, Players, next_action, rules_of
@@ -90,7 +93,7 @@ class Stage:
         question = " ".join(question.replace("\0", " ").split())
         if not question or len(question) > MAX_QUESTION:
             raise RequestError(f"ask a question of 1 to {MAX_QUESTION} characters")
-        open_picture(data, "your picture")  # refuses what the index's own rules refuse, before anything is kept
+        data = _bounded(data, open_picture(data, "your picture"))  # refuses what an index refuses, before it is kept
         task = Task(OWN, question, (), data)
         session = self._session(task, player, Tasks([task], source="your picture"))
         session.own, session.held = True, session.held + len(data)
@@ -192,6 +195,19 @@ def _decoded(session: Session) -> Iterator[Episode]:
     finally:
         if session.player is None or session.episode.done:
             session.episode.release()
+
+
+def _bounded(data: bytes, picture: Image.Image) -> bytes:
+    """The file; of a JPEG that had to be halved what is left of it, for a task's picture may be larger than that."""
+    try:
+        with Image.open(io.BytesIO(data), formats=["JPEG"]) as file:
+            if file.width * file.height <= MAX_PIXELS:
+                return data
+    except OSError:  # another format, of which nothing larger is opened
+        return data
+    smaller = io.BytesIO()
+    picture.save(smaller, "JPEG", quality=95)
+    return smaller.getvalue()
 
 
 def _number(start: Start, count: int) -> int:

@@ -41,8 +41,25 @@ def test_plots_show_the_runs_figures(runs: Path) -> None:
     assert list(reward.lines[0].get_ydata()) == [n / 40 for n in range(1, 31)]
     widths = [bar.get_width() for bar in made["calls"].axes[0].patches]
     assert widths == [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]  # glances, gazes, searches of both
+    assert [field.get_title(loc="left") for field in made["accuracy_by_kind"].axes] == ["gaze (4)"]
+    assert made["accuracy"].axes[0].get_xlabel().endswith("over 4 tasks)")
+    *_, searches = made["calls_curves"].axes
+    assert searches.get_ylim() == (0, pytest.approx(0.105)) and made["calls_curves"].axes[0].get_ylim() == (0, 1)
     only = plots.drawn(read_runs([str(runs / "rl")]), width=3.3)
     assert list(only) == ["learning_curves", "calls_curves"] and only["learning_curves"].get_figwidth() == 3.3
+
+
+def test_names_are_no_formulae_and_counts_are_those_of_all(runs: Path, tmp_path: Path) -> None:
+    import matplotlib
+
+    before = matplotlib.get_backend(auto_select=False)
+    write_run(tmp_path / "odd", [record("t000", 1.0, kind="$x^$"), record("t001", 1.0)])
+    made = plots.drawn(read_runs([str(runs / "blind"), f"$\\frac$={tmp_path / 'odd'}"]))
+    assert made["accuracy"].axes[0].get_xlabel().endswith("over 2 to 4 tasks)")
+    assert [field.get_title(loc="left") for field in made["accuracy_by_kind"].axes] == ["$x^$ (1)", "gaze (1 to 4)"]
+    [svg] = plots.save({"accuracy": made["accuracy"]}, tmp_path / "svg", ["svg"])
+    assert "$\\frac$" in svg.read_text(encoding="utf-8")
+    assert matplotlib.get_backend(auto_select=False) == before, "a notebook's own plots stay where they were"
 
 
 def test_the_command_writes_the_same_files_again(
@@ -65,8 +82,9 @@ def test_what_cannot_be_drawn_is_said(runs: Path, tmp_path: Path, monkeypatch: p
     assert not (tmp_path / "none").exists()
     with pytest.raises(ModelError, match="is a file"):
         plots.main([str(runs), "--out", str(runs / "rl" / "log.jsonl")])
-    with pytest.raises(SystemExit):
-        plots.main([str(runs), "--out", str(tmp_path / "x"), "--format", "gif"])
+    for wrong in (["--format", "gif"], ["--width", "0.5"], ["--width", "1000"]):
+        with pytest.raises(SystemExit):
+            plots.main([str(runs), "--out", str(tmp_path / "x"), *wrong])
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ModelError, match=r"glance-or-gaze\[plots\]"):
         plots.main([str(runs), "--out", str(tmp_path / "x")])

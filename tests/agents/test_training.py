@@ -18,6 +18,7 @@ from agents.card import NANO
 from agents.chats import read_chats, write_chats
 from agents.demonstrations import chat_rows, demonstrate, write_demonstrations
 from agents.lmm import LmmPolicy, load_model
+from agents.report.curves import short
 from agents.settings import episode_config
 from benchmarks import replay as replay_command
 from gog_env.tasks import read_tasks
@@ -71,6 +72,8 @@ def test_sft_learns_and_repeats_itself_to_the_bit(nano_folder: Path, demos: Path
     assert losses[0] == losses[1] and losses[0][-1] < losses[0][0]
     first, second = (load_model(tmp_path / name / "model")[0].state_dict() for name in "ab")
     assert all(torch.equal(first[name], second[name]) for name in first)
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "Training of a" in page and f"Loss: {short(losses[0][0])} to {short(losses[0][-1])}" in page
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +112,8 @@ def test_rl_repeats_itself_to_the_bit_and_its_trajectories_replay(
     assert [replay(record, tasks, index) for record in records] == [record["reward"]["total"] for record in records]
     facts = json.loads((tmp_path / "a" / "run.json").read_text())
     assert facts["command"].startswith("python -m agents.train_rl --model ") and facts["threads"] >= 1
+    page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert "a: first and last steps" in page and "not at hand" not in page
 
     place = ["--index", str(world.index), "--tasks", str(world.tasks), "--out", str(tmp_path / "replay.json")]
     assert replay_command.main(["--run", str(tmp_path / "a"), *place]) == 0

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gog_env.episode import Episode, EpisodeConfig, step_batch
 from gog_env.play import views
 from gog_env.play.app import application, files
 from gog_env.play.players import Players
-from gog_env.play.sessions import Sessions
+from gog_env.play.sessions import Sessions, Start
 from gog_env.play.stage import Stage
 from gog_env.task import Tasks
 from index.knowledge import KnowledgeIndex
@@ -203,6 +204,51 @@ def test_an_own_picture_has_no_score(page: TestClient, knowledge: KnowledgeIndex
     assert [hit["title"] for hit in state["turns"][0]["hits"]] == [hit.title for hit in hits]
     over = act(page, state, type="answer", text="Estoril")
     assert over["done"] and not {"reward", "answers", "kind"} & set(over)
+
+
+def test_a_large_photo_is_halved_for_good(page: TestClient, stage: Stage) -> None:
+    """Whatever it is decoded for later, it has no more pixels than the check let in."""
+    file = io.BytesIO()
+    Image.new("RGB", (5200, 4000), "teal").save(file, "JPEG")
+    state = bring(page, file.getvalue()).json()
+    assert state["picture"] == {"width": 2600, "height": 2000}
+    assert act(page, state, type="gaze", box=[0, 0, 0.5, 0.5])["turns"][0]["hits"]
+    kept = page.app.state.page.sessions.get(state["session"])  # type: ignore[attr-defined]
+    assert kept.episode.picture.size == (2600, 2000) and kept.held == len(kept.episode.task.image)
+    small = png(scene(2))
+    exact = page.app.state.page.sessions.get(bring(page, small).json()["session"])  # type: ignore[attr-defined]
+    assert exact.episode.task.image == small, "what needs no halving stays as it is to the byte"
+
+
+def test_crops_that_a_player_keeps_are_counted(stage: Stage, tasks: Tasks, knowledge: KnowledgeIndex) -> None:
+    session = stage.begin(Start(number=1))
+    before = session.weight
+    for edge in (0.5, 1.0):
+        step_batch([session.episode], [Gaze((0, 0, edge, 1))], knowledge)
+    width, height = tasks[0].picture().size
+    assert session.weight - before == 3 * height * (width // 2 + width)
+    kept, other = Sessions(held=session.weight), stage.begin(Start(number=2))
+    kept.add(other)
+    kept.add(session)
+    assert len(kept) == 2
+    step_batch([session.episode], [Gaze((0, 0, 1, 1))], knowledge)
+    assert kept.get(session.id) is session and len(kept) == 1, "the other one made room for what it has become"
+    session.episode.release()
+    assert session.weight == before
+
+
+def test_texts_that_no_file_can_hold_are_shown_all_the_same(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
+    odd = Tasks([replace(tasks[0], question="half \ud83d of a pair", answers=("\udc00", "right"))])
+    with TestClient(application(Stage(knowledge, odd, players=Players(points=[]))), HERE) as page:
+        state = begin(page, number=1)
+        assert state["question"] == "half ? of a pair"
+        body = json.dumps({"turn": 0, "action": {"type": "search", "query": "\ud83d"}})
+        state = page.post(f"/api/episodes/{state['session']}/act", content=body).json()
+        over = act(page, state, type="answer", text="right")
+        assert over["answers"] == ["?", "right"] and over["turns"][0]["error"]
+        assert (
+            json.loads(page.get(f"/api/episodes/{state['session']}/trajectory").text)["question"] == state["question"]
+        )
 
 
 def test_pictures_that_cannot_be_had_are_told(page: TestClient, tmp_path: Path, knowledge: KnowledgeIndex) -> None:

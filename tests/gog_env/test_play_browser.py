@@ -145,6 +145,7 @@ def test_with_the_mouse_from_box_to_score(person: Any, knowledge: KnowledgeIndex
     page.click("text=Next task")
     page.wait_for_selector("#past", state="hidden")
     assert page.inner_text("#question") == tasks[1].question
+    assert page.evaluate("document.activeElement.id") == "question", "the button that had the focus is gone"
 
 
 def test_the_box_is_drawn_moved_and_resized(person: Any) -> None:
@@ -203,6 +204,44 @@ def test_with_keys_alone(person: Any, tasks: Tasks) -> None:
     assert page.evaluate("document.activeElement.id") == "outcome" and "Correct" in page.inner_text("#said")
 
 
+def test_the_ends_of_the_list_begin_nothing_anew(person: Any, tasks: Tasks) -> None:
+    page = person()
+    page.fill("#search input", "Galt")
+    page.press("#search input", "Enter")
+    page.wait_for_selector("#turns li")
+    page.click("#choose [name=previous]")
+    assert "This is the first one." in page.inner_text("#notice") and page.locator("#turns li").count() == 1
+    page.fill("#choose [name=number]", str(len(tasks) + 1))
+    page.press("#choose [name=number]", "Enter")
+    page.wait_for_selector("#past", state="hidden")
+    page.click("#choose [name=next]")
+    assert "This is the last one." in page.inner_text("#notice")
+
+
+def test_an_episode_that_was_left_for_another_tab_goes_on(person: Any) -> None:
+    page = person("/#task=t1")
+    page.fill("#search input", "Galt")
+    page.press("#search input", "Enter")
+    page.wait_for_selector("#turns li")
+    for tab in ("own", "watch"):
+        page.click(f"[data-mode={tab}]")
+    page.wait_for_selector("#watching:not([hidden])")
+    assert page.locator("#turns li").count() == 0
+    page.wait_for_selector("body:not([aria-busy])")
+    page.click("[data-mode=play]")
+    page.wait_for_selector("#turns :text('“Galt”')")
+    assert page.input_value("#choose [name=number]") == "2" and page.is_visible("#acting")
+
+
+def test_a_click_on_a_tab_waits_for_the_answer_to_the_last_one(person: Any) -> None:
+    page = person()
+    page.route("**/act", lambda route: None, times=1)  # an answer that does not come
+    page.click("#glance")
+    page.click("[data-mode=watch]")
+    assert "One moment" in page.inner_text("#notice") and page.is_visible("#table")
+    assert page.get_attribute("[data-mode=play]", "aria-pressed") == "true"
+
+
 def test_with_a_finger_on_a_phone(person: Any) -> None:
     page = person(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True, device_scale_factor=2)
     room = page.locator("#stage").bounding_box()
@@ -219,6 +258,11 @@ def test_with_a_finger_on_a_phone(person: Any) -> None:
     assert edges(page) == pytest.approx([0.1, 0.2, 0.45, 0.8], abs=0.02)
     page.tap("text=search with the box")
     page.wait_for_selector("#results .column:nth-child(2) .hit")
+    assert page.evaluate("getComputedStyle(document.querySelector('#stage')).touchAction") == "pinch-zoom"
+    page.fill("#answer input", "x")
+    page.press("#answer input", "Enter")
+    page.wait_for_selector("#outcome:not([hidden])")
+    assert page.evaluate("getComputedStyle(document.querySelector('#stage')).touchAction") == "auto", "it scrolls again"
     for mode in ("watch", "own", "play"):
         page.tap(f"[data-mode={mode}]")
         page.wait_for_timeout(100)
@@ -303,8 +347,11 @@ def test_texts_stay_texts_and_a_reload_goes_on(person: Any) -> None:
     assert "<b>Gold</b>" in page.inner_text("#outcome") and page.locator("#outcome b").count() == 0
 
 
-def test_every_text_can_be_read(person: Any) -> None:
-    page = person()
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_every_text_can_be_read(person: Any, mode: str) -> None:
+    page = person(color_scheme=mode)
+    paper = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    assert paper == {"light": "rgb(246, 245, 241)", "dark": "rgb(22, 24, 28)"}[mode]
     assert page.evaluate(CONTRAST) == []
     drag(page, [0.1, 0.25, 0.4, 0.75])
     page.click("text=search with the box")
@@ -317,6 +364,12 @@ def test_every_text_can_be_read(person: Any) -> None:
         assert page.evaluate(CONTRAST) == []
         page.click("text=Try again")
         page.wait_for_selector("#acting:not([hidden])")
+    page.click("#glance")
+    page.wait_for_selector("#turns li")
+    assert page.evaluate(CONTRAST) == []
+    page.click("text=search with the box")
+    page.wait_for_selector("#notice:not([hidden])")
+    assert page.evaluate(CONTRAST) == []
     page.click("[data-mode=own]")
     page.click("#bring button")
     assert page.evaluate(CONTRAST) == []

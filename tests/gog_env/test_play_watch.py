@@ -172,6 +172,8 @@ def recorded(folder: Path, tasks: Tasks, knowledge: KnowledgeIndex) -> Path:
 
 def test_a_recorded_run_is_shown_as_it_was(knowledge: KnowledgeIndex, tasks: Tasks, tmp_path: Path) -> None:
     recorded(tmp_path / "oracle", tasks, knowledge)
+    (tmp_path / ".rl.unfinished").mkdir()
+    (tmp_path / ".rl.unfinished" / "trajectories.jsonl").write_text('{"torn')
     runs = open_runs([tmp_path])
     with client(Stage(knowledge, tasks, runs=tuple(runs))) as page:
         [run] = page.get("/api/facts").json()["runs"]

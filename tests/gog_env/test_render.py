@@ -11,9 +11,12 @@ import pytest
 from PIL import Image
 
 import gog_env.render
+from gog_env import lettering
 from gog_env.actions import Answer, Gaze, Glance, Malformed, Search
 from gog_env.env import GlanceOrGazeEnv
 from gog_env.episode import Episode, EpisodeConfig, step_batch
+from gog_env.lettering import length
+from gog_env.nothing import Nothing
 from gog_env.render import ansi, rgb_array
 from gog_env.task import Task, Tasks
 from index.knowledge import KnowledgeIndex
@@ -98,6 +101,18 @@ def test_a_search_is_drawn_before_it_comes_back(knowledge: KnowledgeIndex, tasks
     assert rows.start >= 504 and columns.stop <= 544  # the reason, beside the crop
 
 
+def test_evidence_is_named_with_the_outcome_and_not_before(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
+    [hits] = knowledge.search_text(["ally of Arda"], 3)
+    episode = Episode(replace(tasks.by_id("t3"), evidence=(hits[0].document_id,)))
+    for action in (Search("ally of Arda"), Answer("wrong")):
+        step_batch([episode], [action], knowledge)
+    good = [int(lettering.GOOD[place : place + 2], 16) for place in (1, 3, 5)]
+    named = [
+        bool((rgb_array(episode, found=found)[100:338, 568:] == good).all(axis=2).any()) for found in (False, True)
+    ]
+    assert named == [False, True]
+
+
 def test_the_gold_answer_is_drawn_at_the_end_only(knowledge: KnowledgeIndex, tasks: Tasks) -> None:
     """Pages before the end are the same whatever the gold answer and the evidence are."""
     task = tasks.by_id("t3")
@@ -125,6 +140,34 @@ def test_hostile_texts_are_drawn_within_their_room(text: str) -> None:
     drawn = page.array()
     drawn[20:110, 18:324] = empty[20:110, 18:324]
     assert (drawn == empty).all()
+
+
+def test_a_long_word_is_measured_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Letter by letter it took ten seconds a page."""
+    measured: list[int] = []
+
+    def counted(text: str, *rest: Any) -> float:
+        measured.append(len(text))
+        return length(text, *rest)
+
+    monkeypatch.setattr(lettering, "length", counted)
+    lines = lettering.wrap("x" * 1200 + " end", 12, 912)
+    assert "".join(lines) == "x" * 1200 + " end" and all(length(line, 12) <= 912 for line in lines)
+    assert all(length(line + "x", 12) > 912 for line in lines[:-1]), "no room is left"
+    assert len(measured) < 15 * len(lines)
+
+
+def test_a_share_of_an_answer_is_no_right_one() -> None:
+    task = Task("t", "Which two?", ("red blue",), Image.new("RGB", (60, 40)), rule="f1")
+    told = {}
+    for answer in ("red blue", "red", "green"):
+        episode = Episode(task)
+        step_batch([episode], [Answer(answer)], Nothing())
+        told[answer] = ansi(episode).splitlines()[-1]
+        assert rgb_array(episode).shape == (640, 960, 3)
+    assert told["red blue"].startswith("Correct · reward 1 (accuracy 1,")
+    assert told["red"].startswith("Partly right · reward 0.7 (accuracy 0.667, format 1")
+    assert told["green"].startswith("Wrong · reward 0.1 (accuracy 0,")
 
 
 def test_ansi_tells_everything(knowledge: KnowledgeIndex, tasks: Tasks) -> None:

@@ -103,6 +103,8 @@ def test_the_command_films_a_recorded_episode(
     assert "task t3, 9 pages" in capsys.readouterr().out
     with Image.open(tmp_path / "a.gif") as gif:
         assert gif.size == (240, 160)
+    lines.write_text('{"version": 1}\n' + lines.read_text(encoding="utf-8"), encoding="utf-8")
+    assert gog_env.video.recorded(lines, "t3")["task_id"] == "t3", "a record of nothing is passed over"
     for arguments, said in (
         (["--trajectories", str(lines), "--task", "t1"], "no trajectory of task 't1'"),
         (["--task", "t1"], "task 't1' has no calls"),

@@ -45,4 +45,5 @@ export const own = (file, question, player) =>
 export const pictureOf = (id) => `${episode(id)}/picture`;
 export const lookOf = (id, number) => `${episode(id)}/looks/${number}`;
 export const recordOf = (id) => `${episode(id)}/trajectory`;
-export const thumbnailOf = (picture) => `/api/thumbnail?${new URLSearchParams({ id: picture })}`;
+// `index`: its fingerprint, because browsers keep thumbnails for an hour, and another index may have the same ids.
+export const thumbnailOf = (picture, index) => `/api/thumbnail?${new URLSearchParams({ id: picture, index })}`;

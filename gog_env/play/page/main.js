@@ -16,6 +16,7 @@ let selected = -1; // the turn whose results are shown
 let busy = false;
 let typing = false;
 let timer = null;
+let left = null; // the name of an episode that was left for another tab before its end
 
 const editor = new BoxEditor($("stage"), $("box"), boxChanged, () => $("gaze").requestSubmit());
 const edges = ["x0", "y0", "x1", "y1"].map((name) => $("gaze").elements[name]);
@@ -96,6 +97,7 @@ function setMode(to) {
 
 function start(number, task = null) {
   const { player, run } = watched();
+  if (mode === "play") left = null;
   const wanted = { player, run, kind: chooser.kind.value, only: run ? chooser.only.value : "", number, task };
   return asking(async () => open(await api.begin(wanted)));
 }
@@ -120,7 +122,9 @@ function open(found) {
   $("stage").style.setProperty("--widest", `${Math.max(800, state.picture.width)}px`);
   editor.set(null);
   for (const form of ["search", "answer"]) $(form).reset();
+  const from = document.activeElement;
   render();
+  if (from?.closest("#outcome, #bring")) $("question").focus(); // what had the focus is gone
   say(`${state.question} ${plural(state.turns_left, "turn")} left.`);
 }
 
@@ -137,12 +141,13 @@ function render() {
     make("span", { className: "dots", text: "●".repeat(used) + "○".repeat(Math.max(0, most - used)), ariaHidden: "true" }));
   $("question").textContent = state.question;
   $("marks").replaceChildren(...marks(state, shown, selected));
-  const found = results(state, selected, watching() ? "Its" : "Your", compare);
+  const found = results(state, selected, watching() ? "Its" : "Your", here.fingerprint, compare);
   $("results").replaceChildren(...found);
   $("results").hidden = !found.length;
   $("turns").replaceChildren(...turnList(state, shown, selected, select));
   $("past").hidden = !used;
   for (const id of ["acting", "words", "keys"]) $(id).hidden = watching() || state.done;
+  $("stage").tabIndex = watching() || state.done ? -1 : 0; // nothing can be drawn
   $("watching").hidden = !watching();
   editor.enable(!watching() && !state.done);
   $("back").setAttribute("aria-disabled", String(shown === 0));
@@ -257,6 +262,13 @@ async function playOn() {
   if (timer !== null) timer = over() ? null : setTimeout(playOn, PAUSE);
 }
 
+async function goOn() {
+  const found = await asking(() => api.show(left));
+  left = null;
+  if (found) open(found);
+  else start(1);
+}
+
 // -- wiring
 
 function onSubmit(id, call) {
@@ -306,11 +318,15 @@ $("run").addEventListener("click", () => {
 $("notice").querySelector("button").addEventListener("click", () => complain(""));
 for (const tab of document.querySelectorAll(".tab")) {
   tab.addEventListener("click", () => {
+    if (busy) return complain("One moment: the last click is still being answered.");
+    if (mode === "play" && state?.place && !state.done && state.turns.length) left = state.session;
     setMode(tab.dataset.mode);
     $("table").hidden = true;
     if (mode === "own") $("bring").elements.file.focus();
     else if (mode === "watch" && !chooser.who.value) complain("Nobody can be watched here: no player is installed, and no --run was given.");
+    else if (mode === "play" && left) goOn();
     else if (!$("choose").hidden) start(state?.place && !watched().run ? state.place.number : 1);
+    return undefined;
   });
 }
 for (const name of ["who", "kind", "only"]) {
@@ -320,8 +336,13 @@ for (const name of ["who", "kind", "only"]) {
   });
 }
 chooser.number.addEventListener("change", () => start(Number(chooser.number.value)));
-chooser.previous.addEventListener("click", () => start(Math.max(1, Number(chooser.number.value) - 1)));
-chooser.next.addEventListener("click", () => start(Math.min(Number(chooser.number.max), Number(chooser.number.value) + 1)));
+for (const [button, step] of [[chooser.previous, -1], [chooser.next, 1]]) {
+  button.addEventListener("click", () => {
+    const number = Number(chooser.number.value) + step;
+    if (number >= 1 && number <= Number(chooser.number.max)) start(number);
+    else complain(step < 0 ? "This is the first one." : "This is the last one.");
+  });
+}
 chooser.random.addEventListener("click", () => start(null));
 for (const input of edges) {
   input.addEventListener("input", () => {

@@ -65,20 +65,20 @@ function framed([x0, y0, x1, y1], className, child) {
   return mark;
 }
 
-function hitList(hits, cosine) {
+function hitList(hits, cosine, index) {
   if (!hits.length) return make("p", { className: "quiet", text: "No results." });
   return make("ol", { className: "hits" }, ...hits.map((hit) => {
     const thumb = make("span", { className: hit.picture ? "thumb" : "thumb none" });
-    if (hit.picture) thumb.append(make("img", { src: thumbnailOf(hit.picture), alt: "", loading: "lazy" }));
+    if (hit.picture) thumb.append(make("img", { src: thumbnailOf(hit.picture, index), alt: "", loading: "lazy" }));
     const score = cosine ? `similarity ${hit.score.toFixed(3)}` : `score ${hit.score.toFixed(2)}`;
     return make("li", { className: "hit" }, thumb, make("span", {},
       make("strong", { text: `${hit.rank}. ${hit.title}` }), make("span", { className: "quiet", text: score })));
   }));
 }
 
-function column(title, source, alt, hits) {
+function column(title, source, alt, hits, index) {
   return make("div", { className: "column" }, make("h4", { text: title }),
-    make("figure", {}, make("img", { src: source, alt })), hitList(hits, true));
+    make("figure", {}, make("img", { src: source, alt })), hitList(hits, true, index));
 }
 
 const RULES = [
@@ -97,8 +97,9 @@ function beginning({ player, run, rules }) {
   return [make("h3", { text: `You have ${plural(rules.max_turns, "turn")}` }), make("ul", { className: "rules" }, ...list)];
 }
 
-// What the selected turn brought. `whose` is "Your" or "Its"; `compare` is called when the comparison is asked for.
-export function results(state, place, whose, compare) {
+// What the selected turn brought. `whose` is "Your" or "Its"; `index` its fingerprint; `compare` is called when the
+// comparison is asked for.
+export function results(state, place, whose, index, compare) {
   if (place < 0) return beginning(state);
   const turn = state.turns[place];
   const [name, detail] = described(turn.action);
@@ -108,20 +109,20 @@ export function results(state, place, whose, compare) {
   if (turn.action.type === "answer") return thought ? [head, thought] : [];
   const parts = [head, thought];
   if (turn.action.type === "gaze") {
-    const crop = column(`${whose} crop finds`, lookOf(state.session, place + 1), "The crop", turn.hits);
+    const crop = column(`${whose} crop finds`, lookOf(state.session, place + 1), "The crop", turn.hits, index);
     let whole;
     if (state.whole) {
-      whole = column("Whole picture finds", pictureOf(state.session), "The whole picture", state.whole);
+      whole = column("Whole picture finds", pictureOf(state.session), "The whole picture", state.whole, index);
     } else {
       const button = make("button", { type: "button", text: "Compare with the whole picture", onclick: compare });
       whole = make("div", { className: "column" }, make("h4", { text: "Whole picture finds" }), button);
     }
     parts.push(make("div", { className: "columns" }, crop, whole));
   } else if (turn.action.type === "glance") {
-    const whole = column("Whole picture finds", pictureOf(state.session), "The whole picture", turn.hits);
+    const whole = column("Whole picture finds", pictureOf(state.session), "The whole picture", turn.hits, index);
     parts.push(make("div", { className: "columns one" }, whole));
   } else {
-    parts.push(make("div", { className: "columns one" }, make("div", { className: "column" }, hitList(turn.hits, false))));
+    parts.push(make("div", { className: "columns one" }, make("div", { className: "column" }, hitList(turn.hits, false, index))));
   }
   for (const hit of turn.hits.filter((one) => one.text)) {
     const title = make("h4", { text: `${hit.rank}. ${hit.title}` });
