@@ -1,7 +1,8 @@
 """Makes the files of a vector index, piece by piece, so that no matrix has to fit into memory.
 
 - A flat file is FAISS's header and the rows, streamed.
-- What has to be trained is trained by one thread on a seeded sample, for k-means adds up in another order with more.
+- What has to be trained is trained on a seeded sample: the lists' centres by all threads (`index.kmeans`), codes by
+  one, for FAISS adds up in another order with more.
 - Lists are assigned by as many threads as FAISS may use, each piece by a single one: pieces do not depend on how many
   there are. The lists get their final length before they are filled, so that nothing is moved and copied.
 - Points of a graph are added by one thread: the graph depends on the order.
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from index.choose import Plan
 from index.faiss_file import FOURCC, HEADER, INNER_PRODUCT
+from index.kmeans import centres, nearest
 from index.vectors import PIECE, RAW, VECTORS, advise, piece, pieces
 
 _HIDDEN = 1 << 20  # what FAISS writes into two unused fields
@@ -84,11 +85,13 @@ def _trained(matrix: np.ndarray, plan: Plan) -> Any:
         else:
             index = faiss.IndexIVFPQ(coarse, dimension, lists, parameters["bytes"], 8, metric)
             _settle(index.pq.cp, trained, parameters["seed"])
-        _settle(index.cp, trained, parameters["seed"])
         index.nprobe = parameters["nprobe"]
     places = np.random.default_rng([parameters["seed"], rows]).choice(rows, trained, replace=False)
+    sample = _rows(matrix, np.sort(places))
+    if plan.kind != "hnsw":
+        coarse.add(centres(sample, lists, _ITERATIONS, parameters["seed"]))  # then FAISS trains nothing but the codes
     with one_thread():
-        index.train(_rows(matrix, np.sort(places)))
+        index.train(sample)
     return index
 
 
@@ -112,16 +115,7 @@ def _settle(clustering: Any, trained: int, seed: int) -> None:
 def _fill(index: Any, matrix: np.ndarray, plan: Plan) -> None:
     import faiss
 
-    lists = np.empty(len(matrix), np.int64)
-
-    def assign(start: int) -> None:
-        rows = piece(matrix, start)
-        lists[start : start + PIECE] = index.quantizer.search(rows, 1)[1][:, 0]
-
-    # OpenMP counts threads by thread: each worker is told for itself.
-    with ThreadPoolExecutor(faiss.omp_get_max_threads(), initializer=faiss.omp_set_num_threads, initargs=(1,)) as pool:
-        for _ in pool.map(assign, range(0, len(matrix), PIECE)):
-            pass
+    lists = nearest(index.quantizer, matrix)
     for place, size in enumerate(np.bincount(lists, minlength=plan.parameters["lists"]).tolist()):
         index.invlists.resize(place, size)  # room for all of them, once
         index.invlists.resize(place, 0)

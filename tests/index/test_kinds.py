@@ -167,6 +167,7 @@ def test_the_same_bytes_for_any_number_of_threads(kind, folders, matrix, tmp_pat
 
     monkeypatch.setattr("index.vectors.PIECE", 512)
     monkeypatch.setattr("index.kinds.PIECE", 512)
+    monkeypatch.setattr("index.kmeans.PIECE", 512)
     before, plan = faiss.omp_get_max_threads(), plan_of(kind)
     for threads in (1, 3):
         (tmp_path / f"{threads}").mkdir()
