@@ -71,7 +71,7 @@ def test_every_library_that_is_imported_is_in_the_tables() -> None:
 
 
 def test_all_commands_load_without_any_extra(tmp_path: Path) -> None:
-    everything = ["gog_env", *map(imported_as, commands("index", "gog_env", "agents"))]
+    everything = ["gog_env", *map(imported_as, commands())]
     cases = [{"without": sorted(EXTRAS), "module": module, "argv": None} for module in everything]
     for module, done in zip(everything, run(*cases, at=tmp_path), strict=True):
         assert done["status"] is None and not done["loaded"], f"{module}: {done['err']}"
@@ -80,6 +80,7 @@ def test_all_commands_load_without_any_extra(tmp_path: Path) -> None:
 TRAIN = "pip install 'glance-or-gaze[train]'"
 SERVE = "pip install 'glance-or-gaze[serve]'"
 RAY = "pip install 'glance-or-gaze[ray]'"
+OPENENV = "pip install 'glance-or-gaze[openenv]'"
 MISSING = [
     ("transformers", "agents.train_rl", [], TRAIN),
     ("trl", "agents.train_rl", [], TRAIN),
@@ -99,6 +100,16 @@ MISSING = [
     ("prometheus_client", "index.serve", ["--index", "INDEX", "--port", "0"], SERVE),
     ("ray", "index.serve", ["--index", "INDEX", "--port", "0", "--ray"], RAY),
     ("starlette", "index.serve", ["--index", "INDEX", "--port", "0", "--ray"], RAY),
+    ("starlette", "gog_env.play", ["--index", "INDEX", "--port", "0", "--no-browser"], SERVE),
+    ("uvicorn", "gog_env.play", ["--index", "INDEX", "--port", "0", "--no-browser"], SERVE),
+    ("fastapi", "gog_env.plugs.openenv_server", ["--port", "0"], OPENENV),
+    ("openenv", "gog_env.plugs.openenv_server", ["--port", "0"], OPENENV),
+    ("matplotlib", "agents.plots", ["some/run"], "pip install 'glance-or-gaze[plots]'"),
+    ("imageio_ffmpeg", "gog_env.video", ["--out", "film.mp4"], "pip install 'glance-or-gaze[video]'"),
+    ("openenv", "benchmarks.openenv_same", [], OPENENV),
+    ("trl", "benchmarks.rollout_speed", ["--out", "f.json"], TRAIN),
+    ("psutil", "benchmarks.serve_load", ["--out", "f.json"], "pip install 'glance-or-gaze[test]'"),
+    ("playwright", "benchmarks.play_pictures", [], "pip install 'glance-or-gaze[browser]'"),
     ("ray", "gog_env.build_index", ["--engine", "ray", "--source", "SOURCE", "--out", "new"], RAY),
 ]
 

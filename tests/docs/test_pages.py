@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,19 @@ def test_the_site_leads_to_every_page() -> None:
     pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")]
     assert sorted(named) == pages, "name new pages in mkdocs.yml"
     assert config["theme"]["font"] is False  # readers' browsers ask nobody else
+
+
+def test_every_table_can_be_made_again() -> None:
+    """Each file of docs/results stands on the page that says which command made it: by its name, its folder or `*`."""
+    text = (ROOT / "docs/reproducing.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./*-]+)`", text)
+    kept = [path.relative_to(ROOT / "docs/results") for path in sorted((ROOT / "docs/results").rglob("*.*"))]
+    missing = [
+        name.as_posix()
+        for name in kept
+        if not any(fnmatch(name.as_posix(), f"{one}*" if one.endswith("/") else one) for one in named)
+    ]
+    assert kept and not missing
 
 
 @pytest.mark.slow
