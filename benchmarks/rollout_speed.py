@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from agents import grpo_kl
 from agents.demonstrations import known_cases
 from agents.options import above_zero, natural, positive, several
 from agents.settings import check_file, default_model, episode_config, open_world, run_facts, write_json
@@ -40,6 +39,7 @@ def one_step(
     engine: str, model: str, index: Any, cases: Sequence[Any], turn: int, options: argparse.Namespace
 ) -> dict[str, float]:
     """A GRPO step's log: `step_time`, `seconds/PART`, and what its rollouts came to."""
+    from agents import grpo_kl
     from agents.curriculum import make_curriculum
     from agents.engine_chat import ChatTokens
     from agents.lmm import load_model
