@@ -97,7 +97,8 @@ class GlanceOrGazeObservation(Observation):
         results: what the last action brought, as text.
         turns_left: actions that may still be taken.
         size: width and height of the task's picture, in pixels.
-        picture: the task's picture as PNG in base64, in the observation of `reset`; None in those of `step`.
+        picture: the task's picture as PNG in base64, in the observation of `reset`; None in those of `step`, and where
+            `reset` was asked for no pictures.
         thumbnails: pictures of the last hits as PNG in base64, at their own size; None for a hit without one.
         outcome: in the last observation.
     """

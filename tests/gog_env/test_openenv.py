@@ -110,6 +110,7 @@ def test_what_reset_does_not_know_is_said(env: GlanceOrGazeEnv) -> None:
     session = GlanceOrGazeSession(env, split="tiny")
     for arguments, said in (
         ({"sede": 1}, "unknown argument 'sede'"),
+        ({"pictures": "no"}, "pictures is 'no'; it is true or false"),
         ({"task": "t99"}, "no task 't99'"),
         ({"task": "t1", "index": 1}, "leave one of them out"),
         ({"split": "test", "index": 1}, "no split 'test'"),
@@ -253,6 +254,19 @@ def test_large_pictures_travel_smaller_and_are_searched_whole(env: GlanceOrGazeE
     assert picture_of(seen[0]).size == (100, 40) and seen[0].size == seen[1].size == (200, 80)
     found = [session.step(GlanceOrGazeAction.of(Gaze((0.1, 0.2, 0.4, 0.8)))) for session in sessions]
     assert found[0] == found[1]
+
+
+def test_a_client_that_reads_only_words_gets_only_words(env: GlanceOrGazeEnv) -> None:
+    session, whole = GlanceOrGazeSession(env.twin()), GlanceOrGazeSession(env.twin())
+    session.reset(task="t0", pictures=False)
+    whole.reset(task="t0")
+    words, pixels = (each.step(GlanceOrGazeAction.of(Glance())) for each in (session, whole))
+    assert words.results == pixels.results and words.thumbnails == [] and any(pixels.thumbnails)
+    assert len(words.model_dump_json()) < 2000
+    first = session.reset(task="t0", pictures=False)
+    with pytest.raises(ValueError, match="unless asked for none"):
+        picture_of(first)
+    assert session.reset(task="t0").picture is not None, "it is asked for with every reset"
 
 
 def test_thumbnails_are_those_of_the_environment(env: GlanceOrGazeEnv) -> None:
