@@ -105,6 +105,33 @@ def test_trajectories_come_back_to_the_bit_and_replay(
     assert rows[1]["turns"][0]["hits"][0]["document_id"] == "RED" and "image" not in rows.column_names
 
 
+@pytest.mark.slow
+def test_trls_own_trainer_reads_exported_chats_as_ours_does(
+    nano_folder: Path, colours: SimpleNamespace, tmp_path: Path
+) -> None:
+    from trl import SFTConfig, SFTTrainer
+
+    from agents.lmm import load_model
+
+    episode = Episode(colours.tasks[0], EpisodeConfig())
+    for action in (Gaze((0.1, 0.1, 0.4, 0.6), thought="a closer look"), Search("Redland"), Answer("gold")):
+        step_batch([episode], [action], colours.index())
+    table = tmp_path / "demos.parquet"
+    write_chats([row_of_chat(messages(episode.view, NANO), task="t", kind="")] * 2, table, card=NANO)
+    assert export.main(["chats", str(table), "--out", str(tmp_path / "out")]) == 0
+    model, processor, _ = load_model(nano_folder)
+    arguments = SFTConfig(
+        str(tmp_path / "sft"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, report_to="none",
+        save_strategy="no", max_length=None,
+    )  # fmt: skip
+    seen = []
+    for rows in (loaded(tmp_path / "out", tmp_path / "cache"), read_chats(table)):
+        trainer = SFTTrainer(model, args=arguments, train_dataset=rows, processing_class=processor)
+        seen.append(trainer.data_collator([trainer.train_dataset[row] for row in range(2)]))
+    assert all((seen[0][name] == seen[1][name]).all() for name in ("input_ids", "labels", "pixel_values"))
+    assert trainer.train().training_loss > 0
+
+
 def test_all_runs_of_an_evaluation_are_exported_and_told_apart(recorded: tuple[Path, Tasks], tmp_path: Path) -> None:
     run, _ = recorded
     for name in ("glance", "nano"):
