@@ -3,7 +3,7 @@
 #   make test       lint, doctests and all tests but the slow ones         make bench   every benchmark that needs no large data
 #   make test-slow  the slow tests                                         make clean   forget caches (keeps .venv and runs)
 #   make docs       the guide as a site in site/ (its tools go into .venv-docs)
-#   make test-browser  the page's tests in a real Chromium that is installed (what drives it goes into .venv-browser)
+#   make test-browser  tests of pages in a real Chromium that is installed (what drives it goes into .venv-browser)
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # `make bench`: where real flags are (what needs them is left out where they are not), where figures go, and options of
@@ -30,9 +30,8 @@ test-slow: $(READY)
 
 # Beside the project's environment, whose libraries it sees. GOG_CHROMIUM names a Chromium that is called or lies otherwise.
 test-browser: .venv-browser/.installed
-	.venv-browser/bin/python -c "from benchmarks.browser import find; print(find())" || \
-		(echo "no Chromium: apt-get install chromium, or name one in GOG_CHROMIUM" >&2; exit 1)
-	$(ONE_THREAD) .venv-browser/bin/python -m pytest -q tests/gog_env/test_play_browser.py
+	.venv-browser/bin/python -c "from benchmarks.browser import find; from index.errors import cli; cli(lambda _: print(find()))"
+	$(ONE_THREAD) .venv-browser/bin/python -m pytest -q $$(grep -rl 'from benchmarks.browser' --include='test_*.py' tests)
 
 lint: $(READY)
 	$(BIN)/ruff check .
