@@ -102,7 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int | None:
         print(help_text())
         return 0
     if given[0] == "--version":
-        print(f"glance-or-gaze {metadata.version('glance-or-gaze')}")
+        try:
+            print(f"glance-or-gaze {metadata.version('glance-or-gaze')}")
+        except metadata.PackageNotFoundError:
+            raise GoGError("this checkout is not installed, so it has no version; pip install -e .") from None
         return 0
     status: int | None = importlib.import_module(module_of(given[0])).main(given[1:])
     return status

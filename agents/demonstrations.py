@@ -207,36 +207,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="example: python -m agents.demonstrations --out runs/demos.parquet --limit 200",
     )
     add_task_options(parser, "tasks to demonstrate (default: the embedded world's training tasks)")
-    parser.add_argument("--index", help="sealed index to search (default: the embedded world's)")
+    parser.add_argument("--index", metavar="PATH", help="sealed index to search (default: the embedded world's)")
     parser.add_argument(
-        "--model", help="model folder or hub id that the chats are written for (default: the nano policy)"
+        "--model", metavar="PATH", help="folder or hub id that the chats are written for (default: the nano policy)"
     )
     parser.add_argument(
-        "--out", default="runs/demonstrations.parquet", help="Parquet file to write (default: %(default)s)"
+        "--out", default="runs/demonstrations.parquet", metavar="FILE", help="Parquet file (default: %(default)s)"
     )
-    parser.add_argument("--limit", type=positive, help="use the first LIMIT tasks only")
+    parser.add_argument("--limit", type=positive, metavar="N", help="use the first N tasks only")
     parser.add_argument(
-        "--shares", type=shares,
+        "--shares", type=shares, metavar="SHARES",
         help="shares of the tasks by kind, such as visual=0.435,gaze=0.3,hop_1=0.265 (the paper had 43.5 %% without "
         "search), in proportion; as many tasks are used as allow it, after --limit (default: the tasks as they come)",
     )  # fmt: skip
     parser.add_argument(
-        "--reflection", type=share, default=usual.reflection,
+        "--reflection", type=share, metavar="X", default=usual.reflection,
         help="share of first looks that are wrong on purpose and noticed (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--rephrase", type=share, default=usual.rephrase,
+        "--rephrase", type=share, metavar="X", default=usual.rephrase,
         help="share of first text queries that are wrong on purpose and noticed (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--looseness", type=less_than_half, default=usual.looseness,
+        "--looseness", type=less_than_half, metavar="X", default=usual.looseness,
         help="how far edges of boxes are off, as a share of the side (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--closer", type=natural, default=usual.closer,
+        "--closer", type=natural, metavar="N", default=usual.closer,
         help="further looks where the right box brings the wrong document (default: %(default)s)",
     )  # fmt: skip
-    parser.add_argument("--seed", type=natural, default=0, help="seed of boxes, mistakes and choice (default: 0)")
+    parser.add_argument(
+        "--seed", type=natural, metavar="N", default=0, help="seed of boxes, mistakes and choice (default: 0)"
+    )
     from agents import teacher
     from agents.dry_run import know
 

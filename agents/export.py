@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.chats import FORM_KEY, encoded, stored_picture
+from agents.judge import runs_in
 from agents.options import positive
 from agents.settings import command_line
 from agents.task_options import add_task_options, check_task_options, given_tasks
@@ -69,6 +70,8 @@ def task_row(task: Task) -> dict[str, Any]:
 def trajectory_features(pictures: bool) -> Any:
     """Columns of trajectories: the keys of `gog_env.trajectory.record`; `config` and what else a record holds as JSON.
 
+    `run` is the folder that a record was found in: in those of an evaluation, the policy.
+
     Args:
         pictures: with the task's picture as `image`.
     """
@@ -80,7 +83,7 @@ def trajectory_features(pictures: bool) -> Any:
     turn = {"action": action, "hits": List(hit), "text": text, "error": text, "reward": number}
     parts = {"accuracy": number, "format": number, "calls": whole, "cost": number, "total": number}
     columns = {
-        "version": whole, "task_id": text, "kind": text, "question": text, "answers": texts, "rule": text,
+        "run": text, "version": whole, "task_id": text, "kind": text, "question": text, "answers": texts, "rule": text,
         "span": List(number), "choices": texts, "benchmark": text, "split": text, "evidence": texts,
         "regions": List(List(number)), "picture": text, "index": text, "seed": whole, "config": text,
         "turns": List(turn), "answer": text, "outcome": text, "reward": parts, "more": text,
@@ -88,17 +91,18 @@ def trajectory_features(pictures: bool) -> Any:
     return Features({**({"image": Image()} if pictures else {}), **columns})
 
 
-def trajectory_row(record: dict[str, Any], tasks: Tasks | None = None) -> dict[str, Any]:
+def trajectory_row(record: dict[str, Any], tasks: Tasks | None = None, run: str = "") -> dict[str, Any]:
     """A record as a row of `trajectory_features`.
 
     Args:
         record: as `gog_env.trajectory.read` yields it.
         tasks: where the pictures are; None: without.
+        run: the name of its folder.
 
     Raises:
         TaskError: the task is not there, or its picture is another one.
     """
-    row = {name: record.get(name) for name in _RECORD}
+    row = {"run": run, **{name: record.get(name) for name in _RECORD}}
     row["config"] = json.dumps(record["config"], ensure_ascii=False)
     more = {name: value for name, value in record.items() if name not in _RECORD}
     row["more"] = json.dumps(more, ensure_ascii=False) if more else None
@@ -195,7 +199,7 @@ def write_dataset(
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        waiting = _grouped(rows, shard_bytes)
+        waiting = _grouped(_readable(rows), shard_bytes)
         group = next(waiting, None)
         while group is not None:
             with pq.ParquetWriter(partial / f"{shards:05d}", schema) as writer:
@@ -235,6 +239,16 @@ def _place(out: str | Path, force: bool) -> Path:
     return final
 
 
+def _readable(rows: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows; a file of theirs that cannot be read is no trouble of the folder that is written."""
+    try:
+        yield from rows
+    except OSError as error:
+        raise TaskError(
+            f"what is exported cannot be read: {error}; restore it, or export what does not name it"
+        ) from None
+
+
 def _size(row: dict[str, Any]) -> int:
     pictures = [row.get("image"), *(row.get("images") or [])]
     return 1000 + sum(len(one["bytes"]) for one in pictures if one)
@@ -270,7 +284,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = parser.add_subparsers(dest="what", required=True, metavar="tasks|trajectories|chats")
     tasks = what.add_parser("tasks", help="questions with pictures, answers, evidence and regions")
     trajectories = what.add_parser("trajectories", help="what an evaluation or a training recorded")
-    trajectories.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or trajectories.jsonl files")
+    trajectories.add_argument("runs", nargs="+", metavar="RUN", help="folders of runs, or trajectories.jsonl files")
     chats = what.add_parser("chats", help="demonstrations in the messages layout")
     chats.add_argument("tables", nargs="+", metavar="TABLE", help="what python -m agents.demonstrations wrote")
     for one in (tasks, trajectories):
@@ -322,9 +336,14 @@ def _trajectories(options: argparse.Namespace) -> Source:
     check_task_options(options)
     named = given_tasks(options)
     tasks = read_tasks(named) if named else None
-    files = [Path(run) / "trajectories.jsonl" if Path(run).is_dir() else Path(run) for run in options.runs]
-    found = (trajectory_row(record, tasks) for file in files for record in trajectory.read(file))
+    files = [file for run in options.runs for file in _files(Path(run))]
+    found = (trajectory_row(record, tasks, file.parent.name) for file in files for record in trajectory.read(file))
     return found, trajectory_features(tasks is not None), {}
+
+
+def _files(run: Path) -> list[Path]:
+    """The trajectories of a run, or of every run in a folder: an evaluation writes one for each policy."""
+    return [one / "trajectories.jsonl" for one in runs_in([run])] if run.is_dir() else [run]
 
 
 def _chats(options: argparse.Namespace) -> Source:

@@ -54,7 +54,7 @@ class OpenEnvTools:
         self._failure = None
         try:
             self._begin(task)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # a refused connection, a lost one, an error of the server: each has its own type
             raise ServiceError(f"the OpenEnv server cannot start task {task!r}: {error}") from error
         assert self._first is not None
         self._picture = picture_of(self._first)
@@ -116,17 +116,17 @@ class OpenEnvTools:
         """
         assert self._first is not None, "reset comes first"
         task, most = self._first.task_id, self._first.turns_left
+        said = said_actions(completion, self._made, self._card, self._first.size, most)
+        counted = [action for action, _ in said]
         try:
             if self._failure is not None:
                 raise self._failure
-            said = said_actions(completion, self._made, self._card, self._first.size, most)
-            counted = [action for action, _ in said]
             if self._made != counted[: len(self._made)]:
                 self._begin(task)
             for action in counted[len(self._made) :]:
                 if self._step(action).done:
                     break
-        except (OSError, RuntimeError) as error:
+        except Exception as error:
             raise ServiceError(f"the OpenEnv server failed in task {task!r}: {error}") from error
         return self._earned
 

@@ -162,9 +162,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m agents.train_rl",
         usage="%(prog)s [options]",
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=28),
-        description="Train a policy by GRPO in the environment (default: the nano policy on the embedded world).",
-        epilog="example: python -m agents.train_rl --steps 20 --curriculum adaptive --out runs/rl",
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=24),
+        description="Train a policy by GRPO (default: the nano policy on the embedded world).",
+        epilog="example: python -m agents.train_rl --steps 20 --out runs/rl",
     )
     known = RlSettings()
 
@@ -175,7 +175,7 @@ def make_parser() -> argparse.ArgumentParser:
         options: dict[str, Any] = {"choices": choices, "metavar": "NAME"} if choices else {"metavar": metavar}
         parser.add_argument(name, type=kind, default=default, help=about + listed + shown, **options)
 
-    parser.add_argument("--model", metavar="PATH", help="folder or hub id to start from (default: agents/nano/sft)")
+    parser.add_argument("--model", metavar="PATH", help="folder or hub id (default: agents/nano/sft)")
     add_dialect(parser)
     parser.add_argument("--index", metavar="PATH", help="sealed index (default: the embedded world's)")
     add_task_options(parser, "training tasks (default: the embedded world's)")
@@ -186,31 +186,31 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--preset", choices=sorted(PRESETS), help="defaults as published: paper")
     parser.add_argument(
         "--curriculum", metavar="NAME", choices=CURRICULA, default="uniform",
-        help=f"which tasks come next: {', '.join(CURRICULA)} (default: uniform)",
+        help=f"{', '.join(CURRICULA)} (default: uniform)",
     )  # fmt: skip
     parser.add_argument("--pass-rates", "--rates", metavar="FILE", help="what python -m agents.curriculum measured")
     parser.add_argument(
         "--engine", choices=("fast", "trl"),
-        help="who plays rollouts: ours, or TRL's tool loop (default: fast; with --vllm trl)",
+        help="ours, or TRL's tool loop (default: fast; with --vllm trl)",
     )  # fmt: skip
     add("--steps", positive, "optimizer steps")
     add("--group-size", several, "rollouts a task")
     add("--groups", positive, "tasks a step")
     add("--micro-batch", positive, "rollouts a forward pass (default: all of a step)")
     add("--lr", above_zero, "learning rate; paper: 2e-6 at 7B", metavar="X")
-    add("--schedule", str, "how the learning rate goes on", choices=SCHEDULES)
+    add("--schedule", str, "of --lr", choices=SCHEDULES)
     add("--beta", not_negative, "weight of the KL term; paper: 0.001", metavar="X")
     add("--epsilon", above_zero, "clip range of the ratios", metavar="X")
-    add("--epsilon-high", above_zero, "its upper end, where it is another (default: --epsilon)", metavar="X")
+    add("--epsilon-high", above_zero, "its upper end (default: --epsilon)", metavar="X")
     add("--loss-type", str, "how token losses are summed up", choices=LOSSES)
-    add("--scale-rewards", str, "what advantages are divided by", choices=("group", "batch", "none"))
+    add("--scale-rewards", str, "advantages by", choices=("group", "batch", "none"))
     add("--num-iterations", positive, "optimizer steps on the same rollouts")
     add("--temperature", above_zero, "of the sampling", metavar="X")
     add("--optimizer", str, "which one", choices=sorted(OPTIMIZERS))
-    add("--lora-rank", natural, "train LoRA adapters of this rank; 0: all weights")
+    add("--lora-rank", natural, "of LoRA adapters; 0: train all weights")
     parser.add_argument("--freeze-vision", action="store_true", help="leave the vision tower as it is")
-    add("--save-every", natural, "steps between checkpoints, for --resume; 0: none")
-    add("--trajectories", natural, "rollouts of each step that are written down")
+    add("--save-every", natural, "steps between checkpoints; 0: none")
+    add("--trajectories", natural, "rollouts of a step that are recorded")
     add("--seed", natural, "seed of the run")
     add("--report-to", reporter, "none, or of tensorboard, trackio, wandb", metavar="NAMES")
     parser.add_argument(
@@ -219,11 +219,11 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--format-weight", type=share, metavar="λ", help="of the reward gog (default: 0.1)")
     parser.add_argument("--call-cost", type=not_negative, metavar="X", help="of a call, in the reward gog (default: 0)")
     parser.add_argument(
-        "--max-completion", metavar="N", type=positive, help="tokens after the prompt (default: nano 1536, others 8192)"
+        "--max-completion", metavar="N", type=positive, help="tokens after the prompt (default: 1536 nano, else 8192)"
     )
     parser.add_argument(
         "--mask-truncated", action=argparse.BooleanOptionalAction, default=True,
-        help="leave rollouts that ran out of tokens or turns out of the loss (default: yes)",
+        help="leave cut-off rollouts out of the loss (default: yes)",
     )  # fmt: skip
     parser.add_argument(
         "--vllm",

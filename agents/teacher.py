@@ -237,7 +237,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--teacher", metavar="URL", help="OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1")
     group.add_argument("--teacher-model", metavar="NAME", help="the model's name there")
     group.add_argument(
-        "--key-variable", default="OPENAI_API_KEY",
+        "--key-variable", metavar="NAME", default="OPENAI_API_KEY",
         help="environment variable that holds the key, if there is one (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
@@ -247,17 +247,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--teacher-body", type=fields, default={}, metavar="JSON",
         help="further fields of every request, such as '{\"temperature\": 0.7, \"max_tokens\": 400}'",
     )  # fmt: skip
-    group.add_argument("--journal", help="what has happened, to go on from (default: beside --out)")
+    group.add_argument("--journal", metavar="FILE", help="what has happened, to go on from (default: beside --out)")
     group.add_argument(
-        "--budget", type=natural, default=2, help="calls beyond the shortest way that are kept (default: %(default)s)"
+        "--budget", type=natural, metavar="N", default=2, help="calls beyond the shortest way (default: %(default)s)"
     )
-    group.add_argument("--workers", type=positive, default=8, help="chats asked for at once (default: %(default)s)")
-    group.add_argument("--retries", type=natural, default=5, help="of a request (default: %(default)s)")
+    group.add_argument("--workers", type=positive, metavar="N", default=8, help="chats at once (default: %(default)s)")
+    group.add_argument("--retries", type=natural, metavar="N", default=5, help="of a request (default: %(default)s)")
     group.add_argument(
-        "--timeout", type=above_zero, default=120.0, help="seconds that a reply may take (default: %(default)s)"
+        "--timeout", type=above_zero, metavar="X", default=120.0, help="seconds of a reply (default: %(default)s)"
     )
-    group.add_argument("--max-tokens", type=positive, help="stop once the teacher has taken so many tokens in all")
-    group.add_argument("--max-cost", type=not_negative, help="stop once so much was spent, by --price")
+    group.add_argument("--max-tokens", type=positive, metavar="N", help="stop once it has taken so many in all")
+    group.add_argument("--max-cost", type=not_negative, metavar="X", help="stop once so much was spent, by --price")
     group.add_argument(
         "--price", type=price, default=(0.0, 0.0), metavar="IN,OUT", help="of a million tokens read and written"
     )

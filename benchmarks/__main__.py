@@ -7,8 +7,8 @@
 
 Decisions: each is a command of its own, in a process of its own, so that none warms or fills up another's; one runs at
 a time. Short ones come first. What fails or misses its bar is named at the end and stops nothing; the exit status is
-then 1. Those that play on real flags are left out where the flags are not. Every file goes to --out, and
-`bench.json` there says what ran, how long, on which machine.
+then 1. Those that play on real flags are left out where the flags are not, those that need a library of an extra where
+that is not. Every file goes to --out, and `bench.json` there says what ran, how long, on which machine.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import Any
 from agents.settings import check_file, write_json
 from agents.tables import text_table
 from benchmarks.machine import machine_facts
+from index import extras
 from index.errors import ModelError, cli
 
 ATLAS = "ATLAS"
@@ -40,6 +41,7 @@ class Benchmark:
         arguments: its options; `ATLAS` stands for the folder of real flags.
         quick: options that are added for a quick run.
         writes: the file that it writes where `--out` is a folder to it; else None.
+        needs: libraries that only an extra brings.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Benchmark:
     arguments: tuple[str, ...] = ()
     quick: tuple[str, ...] = ()
     writes: str | None = None
+    needs: tuple[str, ...] = ()
 
     @property
     def needs_atlas(self) -> bool:
@@ -88,19 +91,29 @@ BENCHMARKS = (
     Benchmark("score_speed", "answers a second by each scoring rule", (), ("--answers", "1000", "--rounds", "2")),
     Benchmark("install", "the wheel's size, and how long imports take", (), ("--rounds", "2")),
     Benchmark("dialects", "the same ways of looking, said in every dialect", (), ("--limit", "20")),
-    Benchmark("serve_load", "the server under mixed good and malformed requests", (), ("--seconds", "20")),
+    Benchmark(
+        "openenv_same", "64 episodes over OpenEnv at once against local ones", (), ("--sessions", "8"),
+        needs=("openenv",),
+    ),
+    Benchmark(
+        "serve_load", "the server under mixed good and malformed requests", (), ("--seconds", "20"),
+        needs=("psutil", *extras.SERVING),
+    ),
     Benchmark(
         "index_scale", "building, opening and searching more and more vectors", (),
         ("--smallest", "3", "--largest", "4"), "scale.json",
     ),
     Benchmark(
         "evaluate_speed", "evaluating a model side by side and one at a time", (),
-        ("--episodes", "32", "--slow", "4", "--parts", "2"),
+        ("--episodes", "32", "--slow", "4", "--parts", "2"), needs=extras.MODELS,
     ),
-    Benchmark("determinism", "the same builds and the same RL twice", ("--data", ATLAS), ("--steps", "0")),
+    Benchmark(
+        "determinism", "the same builds and the same RL twice", ("--data", ATLAS), ("--steps", "0"),
+        needs=extras.TRAINING,
+    ),
     Benchmark(
         "rollout_speed", "a GRPO step in TRL's loop and in ours", (),
-        ("--groups", "2", "--group-size", "4", "--steps", "1"),
+        ("--groups", "2", "--group-size", "4", "--steps", "1"), needs=extras.TRAINING,
     ),
 )  # fmt: skip
 
@@ -118,13 +131,14 @@ def run_all(
         run: runs a command and returns its exit status.
 
     Returns:
-        For each `name`, `status` (`ok`, `failed`, `left out`), `minutes` and `file` (None where none was written).
+        For each `name`, `status` (`ok`, `failed`, `left out`), `minutes`, `file` (None where none was written) and
+        `why` it was left out (None where it was not).
     """
     out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for benchmark in chosen:
-        if benchmark.needs_atlas and not (atlas / "kb").is_dir():
-            rows.append({"name": benchmark.name, "status": "left out", "minutes": None, "file": None})
+        if why := _hindrance(benchmark, atlas):
+            rows.append({"name": benchmark.name, "status": "left out", "minutes": None, "file": None, "why": why})
             continue
         file = benchmark.file(out)
         file.unlink(missing_ok=True)  # an old file is no result of this run
@@ -133,8 +147,16 @@ def run_all(
         status = "failed" if run(benchmark.command(out, atlas, quick)) else "ok"
         minutes = round((time.perf_counter() - started) / 60, 2)
         written = str(file) if file.is_file() else None
-        rows.append({"name": benchmark.name, "status": status, "minutes": minutes, "file": written})
+        rows.append({"name": benchmark.name, "status": status, "minutes": minutes, "file": written, "why": None})
     return rows
+
+
+def _hindrance(benchmark: Benchmark, atlas: Path) -> str | None:
+    if missing := [name for name in benchmark.needs if not extras.is_here(name)]:
+        return f"{', '.join(missing)} not installed; {extras.remedy(*missing)}"
+    if benchmark.needs_atlas and not (atlas / "kb").is_dir():
+        return f"{atlas} is absent; name the folder of the real flags by --atlas"
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -165,9 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     write_json(options.out / "bench.json", {"machine": machine, "quick": options.quick, "ran": rows})
     print()
-    print(text_table(["", "", "minutes", "figures in"], [[*row.values()] for row in rows]))
-    if any(row["status"] == "left out" for row in rows):
-        print(f"left out: {options.atlas} is absent; name the folder of the real flags by --atlas")
+    shown = [[row[part] for part in ("name", "status", "minutes", "file")] for row in rows]
+    print(text_table(["", "", "minutes", "figures in"], shown))
+    for why in dict.fromkeys(row["why"] for row in rows if row["why"]):
+        print(f"left out: {why}")
     print(f"what ran, and the machine: {options.out / 'bench.json'}")
     return int(any(row["status"] == "failed" for row in rows))
 

@@ -32,10 +32,10 @@ from benchmarks.machine import bench_facts
 from index.errors import GoGError, cli
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("index", "gog_env", "agents", "benchmarks", "docs", "tests")
+SOURCES = ("index", "gog_env", "agents", "benchmarks", "docs", "examples", "tests")
 BESIDE = (
-    "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md",
-    "pyproject.toml", "requirements.lock",
+    "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "Makefile", "README.md", "conftest.py",
+    "mkdocs.yml", "pyproject.toml", "requirements.lock",
 )  # fmt: skip
 MODULES = ("gymnasium", "gog_env", "gog_env.env", "index", "agents.__main__", "agents.evaluate")
 """What is imported; the first, which the environment needs anyway, to compare with."""

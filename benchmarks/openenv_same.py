@@ -22,8 +22,11 @@ from typing import Any
 
 import numpy as np
 
+from agents.settings import check_file, write_json
+from benchmarks.machine import bench_facts
 from gog_env.actions import Action, Answer, Gaze, Glance, Malformed, Search
 from gog_env.env import GlanceOrGazeEnv
+from gog_env.plugs.openenv_server import check_installed
 from index.errors import GoGError, cli
 from index.options import positive
 
@@ -169,17 +172,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Episodes over OpenEnv beside the same ones here, on the embedded world.",
         epilog="example: python -m benchmarks.openenv_same --sessions 64 --rounds 2",
     )
-    parser.add_argument("--sessions", type=positive, default=64, help="at once (default: 64)")
-    parser.add_argument("--rounds", type=positive, default=1, help="episodes of each (default: 1)")
-    parser.add_argument("--out", help="JSON file to write")
+    parser.add_argument("--sessions", type=positive, default=64, metavar="N", help="at once (default: 64)")
+    parser.add_argument("--rounds", type=positive, default=1, metavar="N", help="episodes of each (default: 1)")
+    parser.add_argument("--out", default="runs/openenv_same.json", metavar="FILE", help="default: %(default)s")
     options = parser.parse_args(argv)
-    facts = compare(GlanceOrGazeEnv(), GlanceOrGazeEnv(cache_bytes=0), options.sessions, options.rounds)
-    text = json.dumps(facts, indent=2) + "\n"
-    print(text, end="")
-    if options.out:
-        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
-        Path(options.out).write_text(text, encoding="utf-8")
-    return 1 if facts["different"] else 0
+    check_file(options.out)
+    check_installed()
+    facts = bench_facts("benchmarks.openenv_same", argv, options)  # before anything loads the machine
+    found = compare(GlanceOrGazeEnv(), GlanceOrGazeEnv(cache_bytes=0), options.sessions, options.rounds)
+    Path(options.out).parent.mkdir(parents=True, exist_ok=True)
+    write_json(options.out, {**facts, **found})
+    print(json.dumps(found, indent=2))
+    print(f"figures written to {options.out}")
+    return 1 if found["different"] else 0
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from agents import grpo_kl
 from agents.demonstrations import known_cases
 from agents.options import above_zero, natural, positive, several
 from agents.settings import check_file, default_model, episode_config, open_world, run_facts, write_json
 from agents.tables import text_table
+from index import extras
 from index.errors import GoGError, cli
 
 ENGINES = ("trl", "fast")
@@ -39,6 +39,7 @@ def one_step(
     engine: str, model: str, index: Any, cases: Sequence[Any], turn: int, options: argparse.Namespace
 ) -> dict[str, float]:
     """A GRPO step's log: `step_time`, `seconds/PART`, and what its rollouts came to."""
+    from agents import grpo_kl
     from agents.curriculum import make_curriculum
     from agents.engine_chat import ChatTokens
     from agents.lmm import load_model
@@ -120,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", default="docs/results/policy/rollout_speed.json", help="default: %(default)s")
     options = parser.parse_args(argv)
     check_file(options.out)
+    extras.need(*extras.TRAINING)
 
     model = options.model or str(default_model())
     index, tasks = open_world(options.index, options.tasks, split="train", limit=options.groups * 20)

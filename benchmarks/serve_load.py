@@ -31,18 +31,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-import psutil
 
 from agents.options import positive
 from agents.settings import check_file, write_json
 from agents.tables import text_table
 from benchmarks.machine import bench_facts
 from benchmarks.serve_requests import MALFORMED, Asked, garbage, requests_of
-from index import KnowledgeIndex
+from index import KnowledgeIndex, extras
 from index.errors import GoGError, cli
+
+if TYPE_CHECKING:
+    import psutil
 
 LOST = "lost"  # what a request that got no answer counts as
 FLAT = 0.05
@@ -58,6 +59,8 @@ class Watch:
 
     def members(self) -> list[psutil.Process]:
         """The processes that serve; never those of another Ray on this machine."""
+        import psutil
+
         if not self._only:
             return [self._process]
         found = []
@@ -70,6 +73,8 @@ class Watch:
 
     def sample(self, at: float) -> None:
         """Adds up what they hold now, in MiB."""
+        import psutil
+
         held = 0.0
         for one in self.members():
             with contextlib.suppress(psutil.Error):
@@ -191,6 +196,8 @@ def client(
 
 def load(options: argparse.Namespace, index: Path, pool: Sequence[Asked]) -> dict[str, Any]:
     """Runs the load and gives its figures."""
+    import psutil
+
     with server(options, index) as (url, process):
         watch = Watch(psutil.Process(process.pid), "ray::ServeReplica" if options.ray else "")
         start = time.monotonic()
@@ -240,6 +247,8 @@ def _kill_one(watch: Watch, now: float) -> dict[str, Any]:
 
 def _ready(url: str, watch: Watch) -> list[int]:
     """Replicas that have opened their index: memory tells them from those that are still importing."""
+    import psutil
+
     with contextlib.suppress(psutil.Error):
         return [one.pid for one in watch.members() if one.memory_info().rss > 300 * 2**20]
     return []
@@ -293,6 +302,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     options = parser().parse_args(argv)
     check_file(options.out)
+    extras.need("psutil", *extras.SERVING, *(["ray"] if options.ray else []))
     import torch
 
     from gog_env import embedded

@@ -237,7 +237,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         description="Say whether a published benchmark can be played from a folder; exit status 0 if so, 1 if not.",
         epilog="example: python -m gog_env.doctor --benchmark fvqa --data data/FVQA --part test",
     )
-    parser.add_argument("--benchmark", required=True, choices=NAMES, help="which set")
+    parser.add_argument(
+        "--benchmark", required=True, choices=NAMES, metavar="NAME", help=f"which set: {', '.join(NAMES)}"
+    )
     parser.add_argument("--data", metavar="DIR", required=True, help="folder of its published files, or the one file")
     parser.add_argument("--part", help="which part of it (default: the first that the report names)")
     parser.add_argument("--quick", action="store_true", help="decode no picture")

@@ -50,6 +50,8 @@ EXTRAS = {
     "psutil": "test",  # of benchmarks alone, which are no part of the installation
 }
 """What may be missing: names of imports, and the extra that brings each."""
+AFTER = {"openenv": "pip install --no-deps 'openenv>=0.10,<0.11'"}
+"""What an extra cannot bring, because it asks for libraries that exclude ours: how it is installed after the extra."""
 MODELS = ("transformers",)
 """What a model that is played needs."""
 TRAINING = (*MODELS, "accelerate", "trl")
@@ -89,12 +91,15 @@ def remedy(*names: str, extra: str | None = None) -> str:
     "pip install 'glance-or-gaze[serve,train]'"
     >>> remedy("faiss"), remedy("wandb")
     ("pip install 'glance-or-gaze' again: it always brings faiss-cpu", 'pip install wandb')
+    >>> remedy("openenv")
+    "pip install 'glance-or-gaze[openenv]' && pip install --no-deps 'openenv>=0.10,<0.11'"
     """
     if lost := [CORE[name] for name in names if name in CORE]:
         return f"pip install 'glance-or-gaze' again: it always brings {' and '.join(lost)}"
     extras = {extra} if extra else {EXTRAS[name] for name in names if name in EXTRAS}
     if extras:
-        return f"pip install 'glance-or-gaze[{','.join(sorted(extras))}]'"
+        after = [AFTER[name] for name in names if name in AFTER]
+        return " && ".join([f"pip install 'glance-or-gaze[{','.join(sorted(extras))}]'", *after])
     return f"pip install {' '.join(names)}"
 
 

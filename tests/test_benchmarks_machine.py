@@ -83,6 +83,12 @@ def test_benchmarks_run_in_turn_and_one_that_fails_stops_nothing(tmp_path):
     assert ran[3][2:4] == ["--data", str(tmp_path / "flags")] and "-q" in ran[4]
 
 
+def test_a_benchmark_whose_library_is_missing_is_left_out_and_says_what_brings_it(tmp_path):
+    listed = [Benchmark("odd", "a", needs=("no_such_library",))]
+    (row,) = run_all(listed, tmp_path, tmp_path, quick=False, run=lambda command: pytest.fail("it ran"))
+    assert row["status"] == "left out" and row["why"] == "no_such_library not installed; pip install no_such_library"
+
+
 def test_a_benchmark_may_write_into_the_folder():
     scale = Benchmark("scale", "a", writes="s.json")
     assert scale.command(Path("out"), Path("none"), quick=False)[-2:] == ["--out", "out"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import runpy
@@ -18,14 +19,22 @@ EXAMPLES = ROOT / "examples"
 
 @pytest.mark.parametrize("name", ["ppo_fixed_actions.py", "grpo_openenv.py"])
 def test_examples_say_how_they_are_used(name: str) -> None:
-    if name == "grpo_openenv.py":
-        pytest.importorskip("openenv.core", reason="needs openenv (docs/plugs.md)")
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), "--help"], cwd=ROOT, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "example: python examples/" in done.stdout and len(done.stdout.splitlines()) <= 60
+
+
+def test_grpo_says_what_is_missing_or_not_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["grpo_openenv.py", "--url", "http://127.0.0.1:9"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(EXAMPLES / "grpo_openenv.py"), run_name="__main__")
+    said = capsys.readouterr().err
+    there = importlib.util.find_spec("openenv") is not None
+    assert ended.value.code == 2 and said.count("\n") == 1
+    assert ("http://127.0.0.1:9 serves no environment" if there else "pip install --no-deps 'openenv") in said
 
 
 @pytest.mark.slow
@@ -47,5 +56,7 @@ def test_grpo_trains_over_openenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with serving(GlanceOrGazeEnv(hits=2, max_turns=8)) as (address, _):
         small = ["--url", address, "--steps", "1", "--groups", "1", "--group-size", "2", "--out", str(tmp_path / "out")]
         monkeypatch.setattr(sys, "argv", ["grpo_openenv.py", *small])
-        runpy.run_path(str(EXAMPLES / "grpo_openenv.py"), run_name="__main__")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(EXAMPLES / "grpo_openenv.py"), run_name="__main__")
+    assert not ended.value.code
     assert (tmp_path / "out" / "model.safetensors").is_file()

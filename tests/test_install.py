@@ -102,6 +102,15 @@ def test_a_wheel_holds_the_rooms_and_their_weights(installation: Installation) -
     assert sum(one["files"] for one in wheel_facts(installation.wheel)["inside"].values()) == len(names)
 
 
+def test_the_copy_is_the_whole_checkout(copy: Path) -> None:
+    """Of what git keeps, where this is a checkout."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout of git's")
+    kept = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    left = [name for name in kept if name and not name.startswith(".") and not (copy / name).exists()]
+    assert not [name for name in left if (ROOT / name).exists()], "name it in benchmarks/install.py and MANIFEST.in"
+
+
 def test_a_source_distribution_is_the_checkout_and_gives_the_same_wheel(
     copy: Path, installation: Installation, tmp_path: Path
 ) -> None:
@@ -110,7 +119,7 @@ def test_a_source_distribution_is_the_checkout_and_gives_the_same_wheel(
         archive.extractall(tmp_path / "out", filter="data")
     (unpacked,) = (tmp_path / "out").iterdir()
     missing = [name for name in BESIDE if not (unpacked / name).is_file()]
-    for room in ("benchmarks", "tests", "docs"):
+    for room in ("benchmarks", "docs", "examples", "tests"):
         given = {path.relative_to(copy) for path in (copy / room).rglob("*") if path.is_file()}
         missing += [str(path) for path in sorted(given) if not (unpacked / path).is_file()]
     assert not missing

@@ -53,7 +53,7 @@ def picture_of(first: GlanceOrGazeObservation) -> Image.Image:
         ValueError: it comes without.
     """
     if first.picture is None:
-        raise ValueError("only the observation of reset holds the picture; keep that one")
+        raise ValueError("only the observation of reset holds the picture (unless asked for none); keep that one")
     return from_text(first.picture)
 
 

@@ -1,8 +1,8 @@
 """What travels between an OpenEnv server and its clients: typed actions, observations and state.
 
 - The published schema of an action is strict, what is taken is not: a box that is none, a query that is a number, a
-  type that does not exist come to `gog_env.actions.from_dict`, so that a policy's mistake is a penalised turn here as
-  everywhere, and never an error of the protocol.
+  type that does not exist or is left out come to `gog_env.actions.from_dict`, so that a policy's mistake is a
+  penalised turn here as everywhere, and never an error of the protocol.
 - Pictures are PNG in base64, lossless: a client has the very pixels that a local environment shows. The task's picture
   travels once, with `reset`. One of more pixels than the server sends is sent smaller, and `size` says how large it is:
   boxes are shares of the picture, and crops are cut from the original on the server.
@@ -37,11 +37,13 @@ _TEXT = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 class GlanceOrGazeAction(Action):
     """One action, as `gog_env.actions.as_dict` writes it; more fields than these are not read."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra={"required": ["type"]})
 
+    metadata: Annotated[Any, WithJsonSchema({"type": "object"})] = Field(default_factory=dict, description="not read")
     type: Annotated[Any, WithJsonSchema({"type": "string", "enum": _KINDS})] = Field(
+        default=None,
         description="glance: search with the whole picture; gaze: with the crop `box`; search: the texts for `query`; "
-        "answer: end the episode with `text`"
+        "answer: end the episode with `text`",
     )
     box: Annotated[Any, WithJsonSchema(_BOX)] = Field(
         default=None, description="for gaze: [x0, y0, x1, y1] as shares of the picture's width and height"
@@ -95,7 +97,8 @@ class GlanceOrGazeObservation(Observation):
         results: what the last action brought, as text.
         turns_left: actions that may still be taken.
         size: width and height of the task's picture, in pixels.
-        picture: the task's picture as PNG in base64, in the observation of `reset`; None in those of `step`.
+        picture: the task's picture as PNG in base64, in the observation of `reset`; None in those of `step`, and where
+            `reset` was asked for no pictures.
         thumbnails: pictures of the last hits as PNG in base64, at their own size; None for a hit without one.
         outcome: in the last observation.
     """

@@ -8,15 +8,17 @@
 `openenv` and the package itself (docs/plugs.md says how).
 
 - Loopback unless told otherwise; any other address only with a token (`--token` or `GOG_TOKEN`). Without a token,
-  requests that a browser sends for a page (they carry `Origin`) are refused.
-- A session is a WebSocket. There are `--sessions` at most; one that says nothing for `--idle` seconds is ended. What
-  comes in is bounded (`--max-kb` a message), what goes out too (`--max-pixels` of a picture).
+  requests that a browser sends for a page (they carry `Origin`, or name another host than this machine) are refused.
+- A session is a WebSocket. There are `--sessions` at most; one that says nothing for `--idle` seconds is ended, and its
+  client told (OpenEnv's own timeout would only forget to count it). What comes in is bounded (`--max-kb` a message: far
+  more than a model writes in a turn, whose mistakes are turns and no errors), what goes out too (`--max-pixels`).
 - OpenEnv's stateless `/reset` and `/step` answer, but every request there is a session of its own: play over `/ws`.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import hmac
 import json
 import os
@@ -28,11 +30,13 @@ from typing import Any
 from index import extras
 from index.errors import GoGError, cli
 from index.options import Parser, port, positive
-from index.serve import bound, check_address
+from index.serve import bound, check_address, is_loopback
 
 from ..env import GlanceOrGazeEnv
 
 EXTRA = "openenv"
+MOST_BYTES = 1 << 20
+"""Of a request, unless told otherwise."""
 
 
 class Guard:
@@ -42,10 +46,11 @@ class Guard:
         app: the application behind it.
         token: asked of every caller; None asks for nothing.
         most: bytes of a request's body.
+        idle: seconds of silence after which a WebSocket is closed; None: never.
     """
 
-    def __init__(self, app: Any, token: str | None = None, most: int = 1 << 16) -> None:
-        self.app, self.token, self.most = app, token, most
+    def __init__(self, app: Any, token: str | None = None, most: int = MOST_BYTES, idle: float | None = None) -> None:
+        self.app, self.token, self.most, self.idle = app, token, most, idle
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers as ASGI asks."""
@@ -69,7 +74,8 @@ class Guard:
                 refusal = (413, f"the body has more than {self.most:,} bytes; an action is far smaller")
             receive = _replay(body, receive)
         if refusal is None:
-            await self.app(scope, receive, send)
+            waiting = _ending(receive, send, self.idle) if scope["type"] == "websocket" and self.idle else receive
+            await self.app(scope, waiting, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal[1]})
@@ -83,8 +89,11 @@ class Guard:
         if scope["path"] == "/health":
             return None
         if self.token is None:
-            if b"origin" in headers:
-                return 403, "pages of a browser are not answered; start the server with --token"
+            from ..play.guard import name_of  # needs what this server needs, but not the command's --help
+
+            host = name_of(headers.get(b"host", b"").decode("latin-1"))
+            if b"origin" in headers or not is_loopback(host):
+                return 403, "pages of a browser and names of other hosts are not answered without --token"
             return None
         if not hmac.compare_digest(headers.get(b"authorization", b""), f"Bearer {self.token}".encode()):
             return 401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
@@ -101,20 +110,32 @@ def _replay(body: bytes, receive: Any) -> Any:
     return again
 
 
+def _ending(receive: Any, send: Any, idle: float) -> Any:
+    """A `receive` that closes a WebSocket whose client says nothing for so long."""
+
+    async def patient() -> Any:
+        try:
+            async with asyncio.timeout(idle):
+                return await receive()
+        except TimeoutError:
+            reason = f"nothing was said for {idle:g} seconds; connect again"
+            await send({"type": "websocket.close", "code": 1001, "reason": reason})
+            return {"type": "websocket.disconnect", "code": 1001, "reason": reason}
+
+    return patient
+
+
 def check_installed() -> None:
     """Refuses to begin without OpenEnv and what it needs.
 
     Raises:
         GoGError: says what to install.
     """
-    extras.need("fastapi", "fastmcp", "uvicorn", "websockets", extra=EXTRA)
+    extras.need("fastapi", "fastmcp", "uvicorn", "websockets", "openenv", extra=EXTRA)
     try:
         from openenv.core.env_server.http_server import create_fastapi_app  # noqa: F401
     except ImportError as error:
-        raise GoGError(
-            f"OpenEnv cannot be imported ({error}); pip install 'glance-or-gaze[openenv]' && "
-            "pip install --no-deps 'openenv>=0.10,<0.11'"
-        ) from None
+        raise GoGError(f"OpenEnv cannot be imported ({error}); {extras.remedy('openenv')}") from None
 
 
 def application(
@@ -125,7 +146,7 @@ def application(
     token: str | None = None,
     split: str = "tasks",
     most_pixels: int | None = None,
-    most_bytes: int = 1 << 16,
+    most_bytes: int = MOST_BYTES,
 ) -> Any:
     """The ASGI application that serves twins of an environment.
 
@@ -167,10 +188,10 @@ def application(
     for kind in (gymnasium.error.ResetNeeded, GoGError):
         app.add_exception_handler(kind, refuse)
     app.state.together = together
-    return Guard(app, token, most_bytes)
+    return Guard(app, token, most_bytes, idle)
 
 
-def server(app: Any, host: str, port: int, most_bytes: int = 1 << 16) -> Any:
+def server(app: Any, host: str, port: int, most_bytes: int = MOST_BYTES) -> Any:
     """A `uvicorn` server of the application, not yet running."""
     import uvicorn
 
@@ -196,7 +217,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--reward", default="gog", metavar="NAME", help="of gog_env.reward_presets (default: gog)")
     options.add_argument("--sessions", type=positive, default=64, metavar="N", help="at once (default: 64)")
     options.add_argument("--idle", type=positive, default=600, metavar="N", help="seconds of silence (default: 600)")
-    options.add_argument("--max-kb", type=positive, default=64, metavar="N", help="KiB of a request (default: 64)")
+    options.add_argument("--max-kb", type=positive, default=1024, metavar="N", help="KiB of a request (default: 1024)")
     options.add_argument("--max-pixels", type=positive, metavar="N", help="of a picture that is sent (default: 2^22)")
     options.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="default: 127.0.0.1")
     options.add_argument("--port", type=port, default=8001, metavar="N", help="default: 8001; 0: any free one")
@@ -206,8 +227,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serves until it is told to end."""
-    import asyncio
-
     options = parser().parse_args(argv)
     token = options.token or os.environ.get("GOG_TOKEN") or None
     check_address(options.host, token)

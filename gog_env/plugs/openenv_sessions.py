@@ -111,6 +111,7 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
         super().__init__()
         self._env, self._together, self._split, self._most = env, together, split, most
         self._episode_id: str | None = None
+        self._pictures = True
 
     def reset(  # type: ignore[override]
         self,
@@ -119,6 +120,7 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
         task: str | None = None,
         split: str | None = None,
         index: int | None = None,
+        pictures: bool = True,
         **unknown: Any,
     ) -> GlanceOrGazeObservation:
         """Starts an episode.
@@ -129,6 +131,7 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
             task: the id of the task that is wanted; None: drawn.
             split: the server's own name for its tasks, with `index`.
             index: the place of the task that is wanted, from 0 on.
+            pictures: False for clients that show observations as text: no picture and no thumbnail travels.
             **unknown: nothing else is taken.
 
         Raises:
@@ -136,15 +139,17 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
         """
         if unknown:
             raise TaskError(
-                f"unknown argument {min(unknown)!r} of reset; use seed, episode_id, task, or split and index"
+                f"unknown argument {min(unknown)!r} of reset; use seed, episode_id, pictures, task, or split and index"
             )
+        if not isinstance(pictures, bool):
+            raise TaskError(f"pictures is {pictures!r}; it is true or false")
         if index is not None:
             if task is not None:
                 raise TaskError("task and index both name a task; leave one of them out")
             task = self.get_task(split or self._split, index)["id"]
         options = {} if task is None else {"task": task}
         self._env.reset(seed=seed, options=options)
-        self._episode_id = episode_id
+        self._episode_id, self._pictures = episode_id, pictures
         return self._observation(first=True)
 
     async def reset_async(self, *arguments: Any, **named: Any) -> GlanceOrGazeObservation:  # type: ignore[override]
@@ -237,6 +242,7 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
         stand = self._env.stand
         assert stand is not None
         episode, outcome = stand.episode, None
+        small = stand.thumbnails if self._pictures else ()
         if episode.done:
             info = self._env.information()
             names = ("kind", "accuracy", "format", "calls", "cost", "trajectory")
@@ -250,7 +256,7 @@ class GlanceOrGazeSession(Environment[GlanceOrGazeAction, GlanceOrGazeObservatio
             results=stand.results,
             turns_left=episode.turns_left,
             size=episode.picture.size,
-            picture=to_text(pictures.lent(episode.picture), self._most) if first else None,
-            thumbnails=[None if one is None else to_text(Image.fromarray(one)) for one in stand.thumbnails],
+            picture=to_text(pictures.lent(episode.picture), self._most) if first and self._pictures else None,
+            thumbnails=[None if one is None else to_text(Image.fromarray(one)) for one in small],
             outcome=outcome,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,52 @@ def test_trajectories_come_back_to_the_bit_and_replay(
         one["reward"]["total"] for one in before
     ]
     assert rows[1]["turns"][0]["hits"][0]["document_id"] == "RED" and "image" not in rows.column_names
+
+
+@pytest.mark.slow
+def test_trls_own_trainer_reads_exported_chats_as_ours_does(
+    nano_folder: Path, colours: SimpleNamespace, tmp_path: Path
+) -> None:
+    from trl import SFTConfig, SFTTrainer
+
+    from agents.lmm import load_model
+
+    episode = Episode(colours.tasks[0], EpisodeConfig())
+    for action in (Gaze((0.1, 0.1, 0.4, 0.6), thought="a closer look"), Search("Redland"), Answer("gold")):
+        step_batch([episode], [action], colours.index())
+    table = tmp_path / "demos.parquet"
+    write_chats([row_of_chat(messages(episode.view, NANO), task="t", kind="")] * 2, table, card=NANO)
+    assert export.main(["chats", str(table), "--out", str(tmp_path / "out")]) == 0
+    model, processor, _ = load_model(nano_folder)
+    arguments = SFTConfig(
+        str(tmp_path / "sft"), max_steps=1, per_device_train_batch_size=2, use_cpu=True, report_to="none",
+        save_strategy="no", max_length=None,
+    )  # fmt: skip
+    seen = []
+    for rows in (loaded(tmp_path / "out", tmp_path / "cache"), read_chats(table)):
+        trainer = SFTTrainer(model, args=arguments, train_dataset=rows, processing_class=processor)
+        seen.append(trainer.data_collator([trainer.train_dataset[row] for row in range(2)]))
+    assert all((seen[0][name] == seen[1][name]).all() for name in ("input_ids", "labels", "pixel_values"))
+    assert trainer.train().training_loss > 0
+
+
+def test_all_runs_of_an_evaluation_are_exported_and_told_apart(recorded: tuple[Path, Tasks], tmp_path: Path) -> None:
+    run, _ = recorded
+    for name in ("glance", "nano"):
+        (tmp_path / "evaluation" / name).mkdir(parents=True)
+        shutil.copy(run / "trajectories.jsonl", tmp_path / "evaluation" / name)
+    assert export.main(["trajectories", str(tmp_path / "evaluation"), "--out", str(tmp_path / "out")]) == 0
+    assert loaded(tmp_path / "out", tmp_path / "cache")["run"][:] == ["glance"] * 3 + ["nano"] * 3
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TaskError, match="empty holds no trajectories.jsonl"):
+        export.main(["trajectories", str(tmp_path / "empty"), "--out", str(tmp_path / "other")])
+
+
+def test_a_picture_that_is_gone_is_named_and_nothing_is_left(tasks: Tasks, tmp_path: Path) -> None:
+    (tmp_path / "left.jpg").unlink()
+    with pytest.raises(TaskError, match="left.jpg") as said:
+        export.write_dataset(map(export.task_row, tasks), export.task_features(), tmp_path / "out")
+    assert "cannot write" not in str(said.value) and sorted(path.name for path in tmp_path.iterdir()) == []
 
 
 def test_trajectories_take_their_tasks_pictures_along(recorded: tuple[Path, Tasks], tmp_path: Path) -> None:

@@ -86,6 +86,21 @@ def test_a_lost_server_is_nobodys_mistake(env: GlanceOrGazeEnv, monkeypatch: pyt
             openenv_rewards([tools], [said("<answer>gold2xyz</answer>")])
 
 
+def test_a_connection_that_is_lost_is_nobodys_mistake(env: GlanceOrGazeEnv) -> None:
+    with serving(env) as (address, _):
+        tools = OpenEnvTools(GlanceOrGazeClient(address).sync(), CARD)
+        tools.reset(task="t2")
+        other = OpenEnvTools(GlanceOrGazeClient(address).sync(), CARD)
+        other.reset(task="t2")
+    with pytest.raises(Exception, match="."):
+        tools.glance()
+    for each in (tools, other):  # one that met it while it played, one that meets it when it is scored
+        with pytest.raises(ServiceError, match="the OpenEnv server failed in task 't2'"):
+            openenv_rewards([each], [said("<answer>gold2xyz</answer>")])
+    with pytest.raises(ServiceError, match="cannot start task 't2'"):
+        tools.reset(task="t2")
+
+
 def test_trl_trains_over_openenv(
     env: GlanceOrGazeEnv, nano_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

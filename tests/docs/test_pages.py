@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import runpy
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -53,8 +55,24 @@ def test_the_site_leads_to_every_page() -> None:
 
     named = files(config["nav"])
     pages = [page.removeprefix("docs/") for page in PAGES if page.startswith("docs/")]
-    assert sorted(named) == pages, "name new pages in mkdocs.yml"
+    cards = runpy.run_path(str(ROOT / "docs/cards/pages.py"))["CARDS"]
+    assert sorted(named) == sorted([*pages, *(f"cards/{name}" for name in cards.values())]), "name them in mkdocs.yml"
+    shipped = {path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("*/nano/**/*.safetensors")}
+    assert set(cards) == shipped, "every card of weights is a page"
     assert config["theme"]["font"] is False  # readers' browsers ask nobody else
+
+
+def test_every_table_can_be_made_again() -> None:
+    """Each file of docs/results stands on the page that says which command made it: by its name, its folder or `*`."""
+    text = (ROOT / "docs/reproducing.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./*-]+)`", text)
+    kept = [path.relative_to(ROOT / "docs/results") for path in sorted((ROOT / "docs/results").rglob("*.*"))]
+    missing = [
+        name.as_posix()
+        for name in kept
+        if not any(fnmatch(name.as_posix(), f"{one}*" if one.endswith("/") else one) for one in named)
+    ]
+    assert kept and not missing
 
 
 @pytest.mark.slow
@@ -67,6 +85,9 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     for page in sorted((tmp_path / "site").glob("*.html")):
         loaded = re.findall(r"<(?:script|link|img)\b[^>]*?(?:src|href)=\"(https?:)", page.read_text(encoding="utf-8"))
         assert not loaded, page.name
+    shown = (tmp_path / "site" / "cards" / "index.html").read_text(encoding="utf-8")
+    assert "../../" not in shown and 'href="nano-encoder.html"' in shown
+    assert "parameters" in (tmp_path / "site" / "cards" / "nano-encoder.html").read_text(encoding="utf-8")
     assert (tmp_path / "site" / "knowledge.html").is_file()
 
 

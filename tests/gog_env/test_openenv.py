@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -89,6 +93,8 @@ def test_plain_code_plays_an_episode(address: str, env: GlanceOrGazeEnv) -> None
         {"type": ["search"]},
         {"type": "search", "query": 7},
         {"type": "zoom", "factor": 2},
+        {"box": [0.1, 0.1, 0.5, 0.5], "metadata": "left to right"},
+        {},
         {"type": "malformed", "reason": "no JSON"},
     ],
 )
@@ -104,6 +110,7 @@ def test_what_reset_does_not_know_is_said(env: GlanceOrGazeEnv) -> None:
     session = GlanceOrGazeSession(env, split="tiny")
     for arguments, said in (
         ({"sede": 1}, "unknown argument 'sede'"),
+        ({"pictures": "no"}, "pictures is 'no'; it is true or false"),
         ({"task": "t99"}, "no task 't99'"),
         ({"task": "t1", "index": 1}, "leave one of them out"),
         ({"split": "test", "index": 1}, "no split 'test'"),
@@ -143,17 +150,70 @@ def test_more_sessions_than_allowed_are_refused(address: str) -> None:
             client.close()
 
 
-def test_a_message_that_no_action_needs_ends_the_session(address: str) -> None:
+def test_a_message_that_no_action_needs_ends_the_session(env: GlanceOrGazeEnv, address: str) -> None:
     with GlanceOrGazeClient(address).sync() as client:
         client.reset(seed=0)
+        long = client.step(GlanceOrGazeAction(type="search", query="x" * 70_000)).observation
+        assert long.results.startswith("Invalid action: the query has 70000 characters"), "a policy's mistake is a turn"
         with pytest.raises(Exception, match="1009|too big|close"):
-            client.step(GlanceOrGazeAction(type="search", query="x" * 70_000))
-    status, said = asked(f"{address}/step", b'{"action": {"type": "answer", "text": "' + b"x" * 70_000 + b'"}}')
+            client.step(GlanceOrGazeAction(type="search", query="x" * 1_100_000))
+    with serving(env, most_bytes=1 << 16) as (small, _):
+        status, said = asked(f"{small}/step", b'{"action": {"type": "answer", "text": "' + b"x" * 70_000 + b'"}}')
     assert status == 413 and "65,536 bytes" in said["error"]
+
+
+def test_silence_ends_a_session_and_frees_its_place(env: GlanceOrGazeEnv) -> None:
+    from websockets.exceptions import ConnectionClosed
+    from websockets.sync.client import connect
+
+    with serving(env, sessions=1, idle=0.5) as (address, app):
+        with connect(address.replace("http", "ws") + "/ws") as silent:
+            silent.send(json.dumps({"type": "reset", "data": {"seed": 0}}))
+            assert json.loads(silent.recv())["data"]["done"] is False
+            with pytest.raises(ConnectionClosed) as ended:
+                silent.recv(timeout=120)
+            assert ended.value.rcvd is not None and ended.value.rcvd.code == 1001
+            assert "nothing was said for 0.5 seconds" in ended.value.rcvd.reason
+        with GlanceOrGazeClient(address).sync() as client:
+            assert client.reset(seed=0).observation.turns_left == 6
+
+
+def test_a_client_that_goes_in_the_middle_of_a_step_harms_nobody(
+    env: GlanceOrGazeEnv, knowledge: KnowledgeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from websockets.sync.client import connect
+
+    begun, go_on, search = threading.Event(), threading.Event(), knowledge.search_image
+
+    def slow(*given: object) -> object:
+        begun.set()
+        assert go_on.wait(60)
+        return search(*given)  # type: ignore[arg-type]
+
+    with serving(env, sessions=2) as (address, _), GlanceOrGazeClient(address).sync() as other:
+        other.reset(seed=1)
+        with connect(address.replace("http", "ws") + "/ws") as lost:
+            lost.send(json.dumps({"type": "reset", "data": {"seed": 0}}))
+            lost.recv()
+            monkeypatch.setattr(knowledge, "search_image", slow)
+            lost.send(json.dumps({"type": "step", "data": {"type": "glance"}}))
+            assert begun.wait(60)
+            lost.socket.shutdown(socket.SHUT_RDWR)
+        go_on.set()
+        assert other.step(Glance()).observation.turns_left == 5
+        for _ in range(600):  # the server notices in its own time
+            with contextlib.suppress(RuntimeError), GlanceOrGazeClient(address).sync() as third:
+                assert third.reset(seed=2).observation.turns_left == 6, "the place of the lost one is free"
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("the place of the lost client was never free")
 
 
 def test_who_may_not_ask_is_refused(env: GlanceOrGazeEnv, address: str) -> None:
     assert asked(f"{address}/schema", Origin="http://evil.example")[0] == 403
+    assert asked(f"{address}/schema", Host="evil.example:8001")[0] == 403, "a name that was made to point here"
+    assert asked(f"{address}/schema", Host="localhost:8001")[0] == 200
     assert asked(f"{address}/health")[0] == 200
     with serving(env, token="s3cret") as (locked, _):
         assert asked(f"{locked}/health")[0] == 200 and asked(f"{locked}/schema")[0] == 401
@@ -180,7 +240,9 @@ def test_generic_clients_play_too(address: str) -> None:
 
     with GenericEnvClient(address).sync() as client:
         assert client.reset(task="t1").observation["turns_left"] == 6
-        assert client.step({"type": "answer", "text": "gold1xyz"}).reward == 1.0
+        forgot = client.step({"text": "gold1xyz"})  # no error that ends a rollout
+        assert forgot.observation["results"].startswith("Invalid action: there is no action None")
+        assert client.step({"type": "answer", "text": "gold1xyz"}).reward == pytest.approx(0.9)
 
 
 def test_large_pictures_travel_smaller_and_are_searched_whole(env: GlanceOrGazeEnv) -> None:
@@ -192,6 +254,19 @@ def test_large_pictures_travel_smaller_and_are_searched_whole(env: GlanceOrGazeE
     assert picture_of(seen[0]).size == (100, 40) and seen[0].size == seen[1].size == (200, 80)
     found = [session.step(GlanceOrGazeAction.of(Gaze((0.1, 0.2, 0.4, 0.8)))) for session in sessions]
     assert found[0] == found[1]
+
+
+def test_a_client_that_reads_only_words_gets_only_words(env: GlanceOrGazeEnv) -> None:
+    session, whole = GlanceOrGazeSession(env.twin()), GlanceOrGazeSession(env.twin())
+    session.reset(task="t0", pictures=False)
+    whole.reset(task="t0")
+    words, pixels = (each.step(GlanceOrGazeAction.of(Glance())) for each in (session, whole))
+    assert words.results == pixels.results and words.thumbnails == [] and any(pixels.thumbnails)
+    assert len(words.model_dump_json()) < 2000
+    first = session.reset(task="t0", pictures=False)
+    with pytest.raises(ValueError, match="unless asked for none"):
+        picture_of(first)
+    assert session.reset(task="t0").picture is not None, "it is asked for with every reset"
 
 
 def test_thumbnails_are_those_of_the_environment(env: GlanceOrGazeEnv) -> None:
